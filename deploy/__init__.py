@@ -1,0 +1,1 @@
+"""How Updraft is run and operated: the local stack, the demo and the `updraft` command line."""

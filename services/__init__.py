@@ -1,0 +1,1 @@
+"""The four services of Updraft. None imports another; they meet only in events."""

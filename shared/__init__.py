@@ -1,0 +1,1 @@
+"""What the four services share: the event catalogue and the backbone. Knows no service."""

@@ -1,0 +1,177 @@
+"""What HR platforms publish into `hr.employees`; names follow SCIM 2.0 where it has one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from shared.catalogue.types import EmployeeId, Event, Model, Text
+
+_ZONES = frozenset(available_timezones())
+
+
+def _known_zone(name: str) -> str:
+    if name not in _ZONES:
+        raise ValueError("is not an IANA time zone; send a name such as Europe/Paris")
+    return name
+
+
+def _calendar_day(value: Any) -> Any:
+    # Left to itself the library reads a bare number as seconds since 1970.
+    if not isinstance(value, date) and not (isinstance(value, str) and _DAY.match(value)):
+        raise PydanticCustomError("day", "is not a calendar day; send one such as 2026-03-01")
+    return value
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(T|$)")
+Day = Annotated[date, BeforeValidator(_calendar_day)]
+Sequence = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+TimeZone = Annotated[Text, AfterValidator(_known_zone)]
+Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
+Level = Annotated[int, Field(strict=True, ge=0, le=100)]
+Texts = Annotated[list[Text], Field(max_length=200)]
+
+
+class _Hr(Model):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class HrName(_Hr):
+    """SCIM `name`."""
+
+    given_name: Text | None = None
+    family_name: Text | None = None
+
+
+class HrEmail(_Hr):
+    """One entry of SCIM `emails`."""
+
+    value: EmailStr
+    primary: bool = False
+    type: Text | None = None
+
+
+class EmployeeRecorded(_Hr, Event):
+    """A person as HR knows them from `effectiveDate` on.
+
+    `recordType` full replaces the whole record, patch changes the fields present (null clears
+    one, absence keeps it), cancel withdraws the scheduled change that `cancelsSequence` names.
+    `sequence` rises with each record of a person. A null `managerId` in a full record says that
+    the person has no manager.
+    """
+
+    TYPE = "updraft.hr.employee-recorded.v1"
+    TOPIC = "hr.employees"
+    KEY = "employee_id"
+
+    record_type: Literal["full", "patch", "cancel"] = "full"
+    employee_id: EmployeeId
+    effective_date: Day
+    sequence: Sequence
+    cancels_sequence: Sequence | None = None
+
+    employee_number: Text | None = None
+    user_name: Text | None = None
+    name: HrName | None = None
+    display_name: Text | None = None
+    emails: Annotated[list[HrEmail], Field(max_length=20)] | None = None
+    status: Literal["pending", "active", "on_leave", "left"] | None = None
+    title: Text | None = None
+    job_level: Level | None = None
+    job_family: Text | None = None
+    organization: Text | None = None
+    division: Text | None = None
+    department: Text | None = None
+    cost_center: Text | None = None
+    manager_id: EmployeeId | None = None
+    dotted_line_manager_ids: Annotated[list[EmployeeId], Field(max_length=50)] | None = None
+    location: Text | None = None
+    country: Text | None = None
+    timezone: TimeZone | None = None
+    locale: Locale | None = None
+    start_date: Day | None = None
+    termination_date: Day | None = None
+    skills: Texts | None = None
+    interests: Texts | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _carries_what_its_type_needs(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        sent = {to_camel(name) if "_" in name else name for name in data}
+        null = {to_camel(name) if "_" in name else name for name in data if data[name] is None}
+        kind = data.get("recordType", data.get("record_type", "full"))
+        if kind == "cancel" and "cancelsSequence" not in sent - null:
+            _refuse(["cancelsSequence"], "missing; name the sequence of the change to cancel")
+        if kind == "full":
+            lacking = [name for name in _NEVER_NULL if name not in sent - null]
+            _refuse(lacking, "missing; a full record must carry it")
+            if "managerId" not in sent:
+                _refuse(["managerId"], "missing; send null for a person without a manager")
+        if kind == "patch":
+            nulled = [name for name in _NEVER_NULL if name in null]
+            _refuse(nulled, "must not be null; it can be changed, not cleared")
+        return data
+
+    @model_validator(mode="after")
+    def _own_manager(self) -> EmployeeRecorded:
+        if self.manager_id is not None and self.manager_id == self.employee_id:
+            raise ValueError("managerId: a person cannot be their own manager; send the manager")
+        if self.employee_id in (self.dotted_line_manager_ids or ()):
+            raise ValueError(
+                "dottedLineManagerIds: a person cannot be their own manager; leave them out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_sent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A patch keeps what it does not name, so what was absent must stay absent on the wire.
+        fields = type(self).model_fields
+        absent = fields.keys() - self.model_fields_set
+        unsaid = absent | {to_camel(name) for name in absent}
+        written: dict[str, Any] = serialize(self)
+        return {name: value for name, value in written.items() if name not in unsaid}
+
+
+_NEVER_NULL = ("status", "jobLevel", "department", "startDate")
+
+
+def _refuse(names: Iterable[str], message: str) -> None:
+    """Raise one error per field, each at the field's place, as the library does for its own."""
+    errors = [
+        InitErrorDetails(type=PydanticCustomError("hr_record", message), loc=(name,), input=None)  # type: ignore[arg-type]
+        for name in names
+    ]
+    if errors:
+        raise ValidationError.from_exception_data("EmployeeRecorded", errors)
+
+
+class EmployeeErased(_Hr, Event):
+    """HR asks that a person's data be erased everywhere."""
+
+    TYPE = "updraft.hr.employee-erased.v1"
+    TOPIC = "hr.employees"
+    KEY = "employee_id"
+
+    employee_id: EmployeeId
+    sequence: Sequence

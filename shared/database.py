@@ -1,0 +1,237 @@
+"""Postgres: the pool of one service's schema, its migrations, and the unit of work."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from shared.catalogue import Event
+from shared.clock import Clock
+from shared.envelope import Envelope, encode, json_value
+from shared.ids import new_id
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+"""A connection, pooled or not."""
+
+BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A record to be published; `payload` None is a tombstone."""
+
+    event_id: UUID
+    topic: str
+    key: str
+    headers: dict[str, str]
+    payload: bytes | None
+
+
+class Transaction:
+    """One unit of work: the caller's statements and the events they lead to, all or nothing."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        now: datetime,
+        source: str,
+        cause: Envelope | None = None,
+        traceparent: str | None = None,
+    ) -> None:
+        self.connection = connection
+        self.now = now
+        self.source = source
+        self.cause = cause
+        self.traceparent = traceparent
+        self._outbox: list[OutboxRow] = []
+
+    def publish(self, event: Event) -> None:
+        """Append an event to the outbox; it leaves with the commit, in this order per key."""
+        self._append(type(event), event.key, json_value(event))
+
+    def publish_tombstone(self, event_type: type[Event], key: str) -> None:
+        """Say that nothing is left of `key` on the type's compacted topic."""
+        self._append(event_type, key, None)
+
+    def append(self, row: OutboxRow) -> None:
+        """Append a record as it is, such as a dead letter."""
+        self._outbox.append(row)
+
+    def _append(self, event_type: type[Event], key: str, payload: bytes | None) -> None:
+        event_id = new_id(self.now)
+        headers = encode(
+            event_type,
+            event_id=event_id,
+            source=self.source,
+            subject=key,
+            now=self.now,
+            cause=self.cause,
+            traceparent=self.traceparent,
+        )
+        self._outbox.append(OutboxRow(event_id, event_type.TOPIC, key, headers, payload))
+
+    async def try_lock(self, name: str) -> bool:
+        """Whether this transaction is the only one that holds `name` in this schema; no waiting."""
+        taken = await self.connection.fetchval(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ':' || $1, 0))",
+            name,
+        )
+        return bool(taken)
+
+    async def lock(self, name: str) -> None:
+        """Wait until this transaction is the only one that holds `name` in this schema."""
+        await self.connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || $1, 0))",
+            name,
+        )
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """A part that may fail alone: its statements and its events go, the rest stays."""
+        mark = len(self._outbox)
+        try:
+            async with self.connection.transaction():
+                yield
+        except BaseException:
+            del self._outbox[mark:]
+            raise
+
+    async def flush(self) -> None:
+        """Write the appended events; called once, right before the commit.
+
+        Appending after the row locks of the work makes the outbox order per key the commit order.
+        """
+        rows, self._outbox = self._outbox, []
+        if not rows:
+            return
+        await self.connection.execute(
+            """
+            INSERT INTO outbox (event_id, topic, key, headers, payload)
+            SELECT event_id, topic, key, headers::jsonb, payload
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
+                WITH ORDINALITY AS row (event_id, topic, key, headers, payload, position)
+            ORDER BY position
+            """,
+            [row.event_id for row in rows],
+            [row.topic for row in rows],
+            [row.key for row in rows],
+            [json.dumps(row.headers) for row in rows],
+            [row.payload for row in rows],
+        )
+
+
+class Database:
+    """A service's schema: connection pool, clock and name."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], *, dsn: str, service: str, clock: Clock
+    ) -> None:
+        self.pool = pool
+        self._dsn = dsn
+        self.service = service
+        self.clock = clock
+        self.source = f"urn:updraft:{service}"
+
+    @classmethod
+    async def connect(cls, dsn: str, *, service: str, clock: Clock, size: int = 8) -> Database:
+        """Open a pool on the service's schema. Raises OSError or PostgresError."""
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            init=_use_json,
+            server_settings={"search_path": service, "application_name": service},
+        )
+        return cls(pool, dsn=dsn, service=service, clock=clock)
+
+    async def connect_alone(self, application: str) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection outside the pool, for a lock that lasts; the caller closes it."""
+        return await asyncpg.connect(
+            self._dsn,
+            server_settings={
+                "search_path": self.service,
+                "application_name": application,
+                # A machine that vanishes must not hold its locks for the default two hours.
+                "tcp_keepalives_idle": "5",
+                "tcp_keepalives_interval": "2",
+                "tcp_keepalives_count": "3",
+            },
+        )
+
+    async def close(self) -> None:
+        """Close the pool; waits for connections in use."""
+        await self.pool.close()
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, cause: Envelope | None = None, traceparent: str | None = None
+    ) -> AsyncIterator[Transaction]:
+        """A transaction that commits on exit, events included, or rolls back on an exception."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            tx = Transaction(
+                connection,
+                now=self.clock.now(),
+                source=self.source,
+                cause=cause,
+                traceparent=traceparent,
+            )
+            yield tx
+            await tx.flush()
+
+
+async def _use_json(connection: asyncpg.Connection[Any]) -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+    )
+
+
+class MigrationChanged(RuntimeError):  # noqa: N818 - named by the fact
+    """A migration that was applied has another text now; add a new file instead."""
+
+
+async def migrate(connection: Connection, folders: Iterable[Path]) -> list[str]:
+    """Apply the SQL files that are new, in the order of their names; returns those names.
+
+    Forward only. Raises MigrationChanged when an applied file was edited.
+    """
+    files = sorted((file for folder in folders for file in folder.glob("*.sql")), key=_name)
+    async with connection.transaction():
+        # Replicas start at the same time; one applies, the others wait and find it done.
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':migrations', 0))"
+        )
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, digest text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        )
+        rows = await connection.fetch("SELECT name, digest FROM migrations")
+        applied = {row["name"]: row["digest"] for row in rows}
+        new = []
+        for file in files:
+            sql = await asyncio.to_thread(file.read_text, encoding="utf-8")
+            digest = hashlib.sha256(sql.encode()).hexdigest()
+            if file.name not in applied:
+                await connection.execute(sql)
+                await connection.execute(
+                    "INSERT INTO migrations (name, digest) VALUES ($1, $2)", file.name, digest
+                )
+                new.append(file.name)
+            elif applied[file.name] != digest:
+                raise MigrationChanged(f"{file.name}: was applied with another text; add a file")
+    return new
+
+
+def _name(file: Path) -> str:
+    return file.name

@@ -1,0 +1,243 @@
+"""CloudEvents 1.0 over Kafka: records to envelopes and back (binary mode; structured is read too).
+
+Source: CloudEvents Kafka protocol binding 1.0. Attributes are `ce_` headers, the value is the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.catalogue import BY_TYPE, Event
+
+_STRUCTURED = "application/cloudevents+json"
+_REQUIRED = ("id", "source", "specversion", "type")
+_TIME = TypeAdapter(datetime)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A Kafka record as it came, nothing decoded."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def fingerprint(self) -> UUID:
+        """An id made of the content, for records that carry no usable id of their own."""
+        digest = hashlib.sha256()
+        parts = [self.topic.encode(), self.key or b"", self.value or b""]
+        for name, value in self.headers:
+            parts += [name.encode("utf-8", "surrogatepass"), value or b""]
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return UUID(bytes=digest.digest()[:16])
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event with its CloudEvents attributes; `data` is None for a tombstone."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime | None
+    subject: str | None
+    traceparent: str | None
+    correlation_id: str | None
+    data: Event | None
+    record: Record
+    received_at: datetime
+
+    @property
+    def identity(self) -> UUID:
+        """The pair (source, id) as one UUID: the inbox's key."""
+        text = f"{self.source}\n{self.id}".encode()
+        return UUID(bytes=hashlib.sha256(text).digest()[:16])
+
+    @property
+    def digest(self) -> bytes:
+        """Tells whether two records with one id carry the same content."""
+        content = (self.record.key or b"") + b"\n" + (self.record.value or b"\x00")
+        return hashlib.blake2b(content, digest_size=12).digest()
+
+
+class Unreadable(ValueError):  # noqa: N818 - named by the fact
+    """A record that is not a valid event; the message names the field and the remedy."""
+
+
+class UnknownType(Exception):  # noqa: N818
+    """A well-formed event of a type that this reader does not know."""
+
+
+def decode(record: Record, received_at: datetime) -> Envelope:
+    """Read a record. Raises Unreadable, or UnknownType for types outside the catalogue."""
+    attributes, data = _attributes(record)
+    for name in _REQUIRED:
+        if not attributes.get(name):
+            raise Unreadable(f"ce_{name}: missing; send the CloudEvents 1.0 attribute as a header")
+    if attributes["specversion"] != "1.0":
+        raise Unreadable("ce_specversion: not supported; send 1.0")
+    for name in ("id", "source", "type"):
+        if len(attributes[name]) > 500 or not attributes[name].isprintable():
+            raise Unreadable(f"ce_{name}: too long or not printable; send at most 500 characters")
+    event_type = BY_TYPE.get(attributes["type"])
+    if event_type is None or record.topic != event_type.TOPIC:
+        raise UnknownType(attributes["type"])
+    moment = _time(attributes.get("time"))
+    event = None if data is None else _event(event_type, data)
+    if event is not None and record.key is not None and record.key != event.key.encode():
+        name = _wire_name(event_type, event_type.KEY)
+        raise Unreadable(f"{name}: differs from the record's key; use it as the key")
+    if event is None and record.key is None:
+        raise Unreadable("value: missing, and no key says whose record ends; send both")
+    return Envelope(
+        id=attributes["id"],
+        source=attributes["source"],
+        type=attributes["type"],
+        time=moment,
+        subject=attributes.get("subject"),
+        traceparent=attributes.get("traceparent"),
+        correlation_id=attributes.get("correlationid"),
+        data=event,
+        record=record,
+        received_at=received_at,
+    )
+
+
+def _wire_name(event_type: type[Event], field: str) -> str:
+    info = event_type.model_fields.get(field)
+    return (info.alias if info else None) or field
+
+
+def _attributes(record: Record) -> tuple[dict[str, str], bytes | None]:
+    """The CloudEvents attributes by plain name, and the data as JSON bytes."""
+    attributes: dict[str, str] = {}
+    for name, value in record.headers:
+        lower = name.lower()
+        if not lower.startswith("ce_") and lower not in ("content-type", "traceparent"):
+            continue
+        try:
+            attributes[lower.removeprefix("ce_")] = (value or b"").decode("utf-8")
+        except UnicodeDecodeError:
+            raise Unreadable(f"{name}: header is not UTF-8; encode it as UTF-8") from None
+    if attributes.get("content-type", "").lower().startswith(_STRUCTURED):
+        return _structured(record, attributes)
+    return attributes, record.value
+
+
+def _structured(record: Record, headers: dict[str, str]) -> tuple[dict[str, str], bytes]:
+    try:
+        body = json.loads(record.value or b"")
+    except (ValueError, RecursionError):
+        raise Unreadable("value: not valid JSON; send one CloudEvent as UTF-8 JSON") from None
+    if not isinstance(body, dict) or "data" not in body:
+        raise Unreadable("data: missing; a structured CloudEvent carries its record in `data`")
+    attributes = {name: value for name, value in body.items() if isinstance(value, str)}
+    if "traceparent" in headers:
+        attributes.setdefault("traceparent", headers["traceparent"])
+    return attributes, json.dumps(body["data"]).encode()
+
+
+def _event(event_type: type[Event], data: bytes) -> Event:
+    try:
+        return event_type.model_validate_json(data)
+    except ValidationError as error:
+        raise Unreadable(describe(error)) from None
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error as text that names each field, and never repeats the value sent."""
+    reasons = []
+    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+        where = ".".join(str(part) for part in detail["loc"])
+        if detail["type"] == "json_invalid":
+            reasons.append("value: not valid JSON; send one record as UTF-8 JSON")
+            continue
+        message = detail["msg"].removeprefix("Value error, ")
+        if where or detail["type"] != "value_error":
+            message = f"{where or 'value'}: {message}"
+        reasons.append(message)
+    return "; ".join(reasons[:5])
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = _TIME.validate_python(text)
+    except ValidationError:
+        raise Unreadable("ce_time: not a timestamp; send RFC 3339 with a zone") from None
+    if moment.tzinfo is None:
+        raise Unreadable("ce_time: has no zone; send RFC 3339 with a zone such as Z")
+    return moment.astimezone(UTC)
+
+
+def encode(
+    event_type: type[Event],
+    *,
+    event_id: UUID,
+    source: str,
+    subject: str,
+    now: datetime,
+    cause: Envelope | None = None,
+    traceparent: str | None = None,
+) -> dict[str, str]:
+    """The headers of an event that we publish; the value is `event.model_dump_json()`."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": str(event_id),
+        "ce_source": source,
+        "ce_type": event_type.TYPE,
+        "ce_subject": subject,
+        "ce_time": now.isoformat().replace("+00:00", "Z"),
+        "ce_dataschema": f"urn:updraft:schema:{event_type.TYPE}",
+        "content-type": "application/json",
+        "traceparent": _next_span(cause.traceparent if cause else traceparent),
+        "ce_correlationid": str(event_id),
+    }
+    if cause is not None:
+        headers["ce_correlationid"] = cause.correlation_id or cause.id
+        headers["ce_causationid"] = cause.id
+    return headers
+
+
+def _next_span(parent: str | None) -> str:
+    """A W3C traceparent: the parent's trace where there is one, and a new span."""
+    parts = (parent or "").split("-")
+    trace = parts[1] if len(parts) == 4 and len(parts[1]) == 32 else secrets.token_hex(16)
+    return f"00-{trace}-{secrets.token_hex(8)}-01"
+
+
+def binary_headers(headers: Mapping[str, str]) -> Sequence[tuple[str, bytes]]:
+    """Headers as the Kafka client takes them."""
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def json_value(event: Event) -> bytes:
+    """An event's data as it goes over the wire."""
+    return event.model_dump_json(by_alias=True).encode()
+
+
+def as_record(event: Event, headers: Mapping[str, Any], *, offset: int = 0) -> Record:
+    """The record that a broker would deliver for an event."""
+    return Record(
+        type(event).TOPIC,
+        0,
+        offset,
+        event.key.encode(),
+        json_value(event),
+        tuple(binary_headers(headers)),
+    )

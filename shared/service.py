@@ -1,0 +1,300 @@
+"""A service put together: settings, pool, migrations, relay, consumer, jobs, HTTP and health."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import structlog
+import uvicorn
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.responses import JSONResponse
+from faststream.kafka import KafkaBroker
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared import telemetry
+from shared.auth import TokenVerifier
+from shared.clock import Clock
+from shared.consumer import TRANSIENT, Consumer, Handlers, Inbound
+from shared.database import BACKBONE_MIGRATIONS, Database, migrate
+from shared.http import add_problem_answers
+from shared.relay import Relay
+from shared.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+_STUCK_AFTER_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
+_STOP_SECONDS = 5.0
+_LARGEST_RECORD = 8 * 1024 * 1024
+
+
+@dataclass
+class Job:
+    """Work that a service does by the clock: called again and again, `every_seconds` of real time.
+
+    The function must be safe to run in several replicas at once (see `Transaction.try_lock`).
+    """
+
+    name: str
+    function: Callable[[Database], Awaitable[None]]
+    every_seconds: float
+    last_success: float = field(default_factory=time.monotonic, init=False)
+
+    async def run(self, database: Database) -> None:
+        """Call the function for ever; a failure is logged and tried again with backoff."""
+        failures = 0
+        while True:
+            try:
+                await self.function(database)
+            except Exception as error:
+                failures += 1
+                surroundings = isinstance(error, TRANSIENT)
+                log.warning(
+                    "job_failed",
+                    job=self.name,
+                    error=type(error).__name__,
+                    exc_info=not surroundings,
+                )
+            else:
+                failures = 0
+                self.last_success = time.monotonic()
+            await asyncio.sleep(min(30.0, self.every_seconds * 2 ** min(failures, 10)))
+
+    def stuck_seconds(self) -> float:
+        """Seconds over its rhythm since the last success."""
+        return max(0.0, time.monotonic() - self.last_success - self.every_seconds)
+
+
+@dataclass
+class _Running:
+    """The parts that health asks about; `ready` when all are up."""
+
+    database: Database
+    consumer: Consumer | None
+    relay: Relay
+    jobs: Sequence[Job]
+
+    def stuck(self) -> dict[str, float]:
+        ages = {"relay": self.relay.stuck_seconds()}
+        if self.consumer is not None:
+            ages["consumer"] = self.consumer.stuck_seconds()
+        ages |= {f"job {job.name}": job.stuck_seconds() for job in self.jobs}
+        return {name: age for name, age in ages.items() if age > _STUCK_AFTER_SECONDS}
+
+
+def create_service(
+    *,
+    name: str,
+    settings: ServiceSettings,
+    handlers: Handlers,
+    routers: Sequence[APIRouter] = (),
+    jobs: Sequence[Job] = (),
+    migrations: Path,
+    title: str | None = None,
+) -> FastAPI:
+    """The ASGI app of a service; its parts start and stop with the app's lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        telemetry.configure_logs(level=settings.log.level, format=settings.log.format, service=name)
+        async with AsyncExitStack() as stack:
+            app.state.running = await _start(
+                stack,
+                app,
+                name=name,
+                settings=settings,
+                handlers=handlers,
+                jobs=jobs,
+                migrations=migrations,
+            )
+            log.info("service_started")
+            yield
+            log.info("service_stopping")
+            app.state.running = None
+
+    app = FastAPI(
+        title=title or f"Updraft {name}",
+        version="1",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.clock = settings.clock.clock()
+    app.state.tokens = TokenVerifier(settings.auth)
+    app.state.running = None
+    add_problem_answers(app)
+    app.include_router(_health_router(app, name))
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+async def _start(
+    stack: AsyncExitStack,
+    app: FastAPI,
+    *,
+    name: str,
+    settings: ServiceSettings,
+    handlers: Handlers,
+    jobs: Sequence[Job],
+    migrations: Path,
+) -> _Running:
+    """Start the parts in the order of their needs; the stack stops them in the reverse one."""
+    database = await _connect(name, settings, app.state.clock)
+    stack.push_async_callback(database.close)
+    async with database.pool.acquire() as connection:
+        for file in await migrate(connection, [BACKBONE_MIGRATIONS, migrations]):
+            log.info("migration_applied", file=file)
+    app.state.database = database
+    relay = Relay(
+        database,
+        producer=lambda: new_producer(settings),
+        batch=settings.outbox.batch,
+        journal=settings.outbox.journal,
+    )
+    relay_task = asyncio.create_task(relay.run(), name="relay")
+    stack.push_async_callback(_stop_relay, relay, relay_task)
+    for job in jobs:
+        task = asyncio.create_task(job.run(database), name=job.name)
+        stack.push_async_callback(_cancel, task)
+    consumer = None
+    if handlers.topics:
+        broker = new_broker(settings)
+        consumer = Consumer(
+            broker,
+            Inbound(database, handlers),
+            max_batch=settings.kafka.max_batch,
+            group_suffix=settings.kafka.group_suffix,
+        )
+        stack.push_async_callback(broker.stop)
+        await _start_broker(broker)
+    return _Running(database, consumer, relay, jobs)
+
+
+async def _connect(name: str, settings: ServiceSettings, clock: Clock) -> Database:
+    while True:
+        try:
+            return await Database.connect(
+                settings.postgres.dsn.get_secret_value(),
+                service=name,
+                clock=clock,
+                size=settings.postgres.pool_size,
+            )
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            log.warning("database_not_reachable", error=type(error).__name__)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _start_broker(broker: KafkaBroker) -> None:
+    while True:
+        try:
+            await broker.start()
+        except (OSError, KafkaError) as error:
+            log.warning("broker_not_reachable", error=type(error).__name__)
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def new_broker(settings: ServiceSettings) -> KafkaBroker:
+    """FastStream's broker: the shell around the consumer."""
+    return KafkaBroker(
+        settings.kafka.bootstrap_servers,
+        allow_auto_create_topics=False,
+        graceful_timeout=_STOP_SECONDS,
+        logger=None,
+        apply_types=False,
+    )
+
+
+def new_producer(settings: ServiceSettings) -> AIOKafkaProducer:
+    """The relay's producer: waits for all replicas, keeps order per key."""
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        acks="all",
+        enable_idempotence=settings.kafka.idempotent_producer,
+        compression_type="zstd",
+        max_batch_size=256 * 1024,
+        max_request_size=_LARGEST_RECORD,
+        linger_ms=0,
+    )
+
+
+async def _stop_relay(relay: Relay, task: asyncio.Task[None]) -> None:
+    """Let the relay empty the outbox, for a bounded time: what is left waits in Postgres."""
+    relay.stop()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(task), _STOP_SECONDS)
+    await _cancel(task)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _health_router(app: FastAPI, name: str) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/livez")
+    async def livez() -> Response:
+        """Whether relay, consumer and jobs make progress; 503 names those that do not."""
+        running: _Running | None = app.state.running
+        stuck = running.stuck() if running else {}
+        return JSONResponse({"stuck": sorted(stuck)}, 503 if stuck else 200)
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """Whether Postgres answers and the broker has given this replica its partitions."""
+        running: _Running | None = app.state.running
+        missing = [] if running else ["start"]
+        if running is not None:
+            try:
+                await running.database.pool.fetchval("SELECT 1", timeout=2)
+            except (*TRANSIENT, asyncpg.PostgresError):
+                missing.append("postgres")
+            if running.consumer is not None and not running.consumer.assigned:
+                missing.append("kafka")
+        return JSONResponse({"missing": missing}, 503 if missing else 200)
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        running: _Running | None = app.state.running
+        if running is not None:
+            if running.consumer is not None:
+                telemetry.LAG.labels(name).set(running.consumer.lag())
+            row = await running.database.pool.fetchrow(
+                "SELECT count(*) AS depth, coalesce(extract(epoch FROM"
+                " clock_timestamp() - min(created_at)), 0) AS age FROM outbox"
+            )
+            if row is not None:
+                telemetry.OUTBOX_DEPTH.labels(name).set(row["depth"])
+                telemetry.OUTBOX_AGE.labels(name).set(float(row["age"]))
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def run(create_app: Callable[[], FastAPI]) -> None:
+    """Serve the app until SIGTERM or SIGINT; work in hand is finished first."""
+    app = create_app()
+    settings: ServiceSettings = app.state.settings
+    uvicorn.run(
+        app,
+        host=settings.http.host,
+        port=settings.http.port,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,57 @@
+"""Prometheus figures and structured logs; neither ever holds personal data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("updraft_events_total", "Events applied.", ["service", "type"])
+DUPLICATES = Counter("updraft_duplicates_total", "Redelivered events dropped.", ["service"])
+UNKNOWN = Counter("updraft_unknown_types_total", "Records of types not known here.", ["service"])
+PARKED = Counter("updraft_parked_total", "Records set aside with a reason.", ["service", "topic"])
+BATCH_SIZE = Histogram(
+    "updraft_batch_records",
+    "Records in a batch.",
+    ["service"],
+    buckets=(1, 5, 20, 50, 100, 200, 500),
+)
+BATCH_SECONDS = Histogram("updraft_batch_seconds", "Real time to apply a batch.", ["service"])
+PUBLISHED = Counter("updraft_published_total", "Records published.", ["service"])
+LAG = Gauge("updraft_consumer_lag_records", "Records not yet applied.", ["service"])
+OUTBOX_DEPTH = Gauge("updraft_outbox_rows", "Records not yet published.", ["service"])
+OUTBOX_AGE = Gauge("updraft_outbox_age_seconds", "Age of the oldest of them.", ["service"])
+
+
+def configure_logs(*, level: str, format: str, service: str) -> None:  # noqa: A002 - the setting's name
+    """Send structlog and the standard library's warnings to standard output, one line each."""
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    shared_processors: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared_processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processor=renderer,
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared_processors],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(service=service)
