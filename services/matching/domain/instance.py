@@ -1,0 +1,118 @@
+"""The input of a matching run, and its canonical form that is hashed and handed to the solver."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from services.matching.domain.people import Person, Programme, Weights
+
+_NO_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Everything that a run decides by; people are sorted by participant id."""
+
+    programme: Programme
+    mentors: tuple[Person, ...]
+    mentees: tuple[Person, ...]
+    now: datetime
+
+    @property
+    def input_hash(self) -> str:
+        """SHA-256 of the canonical form."""
+        return hashlib.sha256(canonical(self)).hexdigest()
+
+    @property
+    def state_hash(self) -> str:
+        """SHA-256 of the canonical form but for the moment: equal when nothing has changed."""
+        return hashlib.sha256(canonical(replace(self, now=_NO_MOMENT))).hexdigest()
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether one side has nobody who is free."""
+        return not (
+            any(person.free_seats for person in self.mentors)
+            and any(person.free_seats for person in self.mentees)
+        )
+
+
+def instance(programme: Programme, people: Iterable[Person], now: datetime) -> Instance:
+    """An instance in canonical order, whatever the order of `people`."""
+    ordered = sorted(people, key=lambda person: str(person.participant_id))
+    return Instance(
+        programme,
+        tuple(person for person in ordered if person.role == "mentor"),
+        tuple(person for person in ordered if person.role == "mentee"),
+        now,
+    )
+
+
+def canonical(given: Instance) -> bytes:
+    """The one JSON text of an instance: sorted keys and sets, no spaces."""
+    document = {
+        "now": given.now.isoformat(),
+        "programme": _plain(given.programme),
+        "mentors": [_plain(person) for person in given.mentors],
+        "mentees": [_plain(person) for person in given.mentees],
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def from_canonical(text: bytes) -> Instance:
+    """The instance of a canonical text."""
+    document = json.loads(text)
+    return Instance(
+        _programme(document["programme"]),
+        tuple(_person(each) for each in document["mentors"]),
+        tuple(_person(each) for each in document["mentees"]),
+        datetime.fromisoformat(document["now"]),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Programme | Person | Weights):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, date):  # and datetime
+        return value.isoformat()
+    return value
+
+
+def _programme(plain: dict[str, Any]) -> Programme:
+    return Programme(
+        **plain
+        | {
+            "programme_id": UUID(plain["programme_id"]),
+            "starts_on": date.fromisoformat(plain["starts_on"]),
+            "ends_on": date.fromisoformat(plain["ends_on"]),
+            "weights": Weights(**plain["weights"]),
+        }
+    )
+
+
+_SETS = ("direct_managers", "managers", "languages", "interests", "blocks", "met")
+
+
+def _person(plain: dict[str, Any]) -> Person:
+    leaves_on, since = plain["leaves_on"], plain["waiting_since"]
+    return Person(
+        **plain
+        | {name: frozenset(plain[name]) for name in _SETS}
+        | {
+            "participant_id": UUID(plain["participant_id"]),
+            "leaves_on": date.fromisoformat(leaves_on) if leaves_on else None,
+            "waiting_since": datetime.fromisoformat(since) if since else None,
+        }
+    )

@@ -1,0 +1,146 @@
+"""Soft factors: how well two people fit, from 0 to 100, and what each factor adds.
+
+Values are ratios of whole numbers and points are rounded to 1/10,000, so that any machine, and
+the matrix form of the same rules, comes to the very same score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from services.matching.domain.people import Person, Programme
+from services.matching.domain.rules import common_minutes
+
+UNITS_PER_POINT = 10_000
+ENOUGH_INTERESTS = 3
+"""So many shared interests are as good as more."""
+FULL_OVERLAP_MINUTES = 480
+LONGEST_WAIT_DAYS = 30
+"""Whoever waits this long is served as if they had waited longer."""
+DISTANCE_TENTHS = {"department": 4, "division": 2, "location": 2, "country": 2}
+"""What each barrier that a pair crosses is worth."""
+
+_URGENCY = {1: 3, 2: 2, 3: 1}
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one soft factor adds: `points` = weight × `value`, `value` in [0, 1]."""
+
+    factor: str
+    weight: float
+    value: float
+    points: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well two people fit: `score` in [0, 100] is the sum of the contributions' points."""
+
+    score: float
+    breakdown: tuple[Contribution, ...]
+    topics: tuple[str, ...]
+    """What the mentor offers and the mentee wants, most wanted first."""
+
+
+def urgency(priority: int) -> int:
+    """How much a wanted topic counts: 3 for priority 1, down to 1."""
+    return _URGENCY.get(priority, 1)
+
+
+def credit_eighths(proficiency: int) -> int:
+    """How far an offered topic covers a want, in eighths: half for basic, all for expert."""
+    return 3 + min(5, max(1, proficiency))
+
+
+def waited_seconds(person: Person, now: datetime) -> int:
+    """Whole seconds of waiting that count; somebody who lost a partner counts as long waiting."""
+    longest = LONGEST_WAIT_DAYS * _DAY_SECONDS
+    if person.orphaned:
+        return longest
+    if person.waiting_since is None:
+        return 0
+    return min(longest, max(0, int((now - person.waiting_since).total_seconds())))
+
+
+def units(weight: float, value: float) -> int:
+    """Points as whole ten-thousandths."""
+    return round(weight * value * UNITS_PER_POINT)
+
+
+def fit(mentor: Person, mentee: Person, programme: Programme, now: datetime) -> Fit:
+    """Score two people who may be paired, and say why in plain words."""
+    values = {
+        "wants_covered": _covered(mentee.wants, mentor.offers, "the mentee"),
+        "shared_interests": _interests(mentor, mentee),
+        "distance": _distance(mentor, mentee),
+        "mentor_wants_covered": _covered(mentor.wants, mentee.offers, "the mentor"),
+        "time_overlap": _overlap(mentor, mentee),
+        "waiting_time": _waiting(mentor, mentee, now),
+        "level_gap": _gap(mentor, mentee, programme),
+    }
+    total = 0
+    breakdown = []
+    for factor, weight in asdict(programme.weights).items():
+        value, detail = values[factor]
+        added = units(weight, value)
+        total += added
+        breakdown.append(Contribution(factor, weight, value, added / UNITS_PER_POINT, detail))
+    return Fit(total / UNITS_PER_POINT, tuple(breakdown), common_topics(mentor, mentee))
+
+
+def common_topics(mentor: Person, mentee: Person) -> tuple[str, ...]:
+    """What the mentor offers and the mentee wants, most wanted first."""
+    both = mentor.offers.keys() & mentee.wants.keys()
+    return tuple(sorted(both, key=lambda topic: (mentee.wants[topic], topic)))
+
+
+def _covered(wants: Mapping[str, int], offers: Mapping[str, int], who: str) -> tuple[float, str]:
+    if not wants:
+        return 0.0, f"{who} named nothing to learn"
+    asked = 8 * sum(urgency(priority) for priority in wants.values())
+    covered = sorted(wants.keys() & offers.keys(), key=lambda topic: (wants[topic], topic))
+    given = sum(urgency(wants[topic]) * credit_eighths(offers[topic]) for topic in covered)
+    words = ", ".join(covered) if covered else "none"
+    return given / asked, f"{len(covered)} of {len(wants)} topics that {who} wants: {words}"
+
+
+def _interests(mentor: Person, mentee: Person) -> tuple[float, str]:
+    shared = sorted(mentor.interests & mentee.interests)
+    value = min(ENOUGH_INTERESTS, len(shared)) / ENOUGH_INTERESTS
+    return value, f"both like {', '.join(shared)}" if shared else "no shared interest is known"
+
+
+def _distance(mentor: Person, mentee: Person) -> tuple[float, str]:
+    crossed = [
+        name
+        for name in DISTANCE_TENTHS
+        if getattr(mentor, name) is not None
+        and getattr(mentee, name) is not None
+        and getattr(mentor, name) != getattr(mentee, name)
+    ]
+    value = sum(DISTANCE_TENTHS[name] for name in crossed) / 10
+    return value, f"different {', '.join(crossed)}" if crossed else "no barrier is crossed"
+
+
+def _overlap(mentor: Person, mentee: Person) -> tuple[float, str]:
+    minutes = common_minutes(mentor, mentee)
+    value = min(FULL_OVERLAP_MINUTES, minutes) / FULL_OVERLAP_MINUTES
+    return value, f"{minutes // 60} h {minutes % 60:02d} min of common working time a day"
+
+
+def _waiting(mentor: Person, mentee: Person, now: datetime) -> tuple[float, str]:
+    waited = (waited_seconds(mentor, now), waited_seconds(mentee, now))
+    value = sum(waited) / (2 * LONGEST_WAIT_DAYS * _DAY_SECONDS)
+    mentor_days, mentee_days = (seconds // _DAY_SECONDS for seconds in waited)
+    return value, f"waiting counts as {mentor_days} days (mentor) and {mentee_days} days (mentee)"
+
+
+def _gap(mentor: Person, mentee: Person, programme: Programme) -> tuple[float, str]:
+    gap = (mentee.level or 0) - (mentor.level or 0)
+    off = abs(gap - programme.target_level_gap)
+    return 1 / (1 + off), f"{gap} levels apart; {programme.target_level_gap} are aimed at"
