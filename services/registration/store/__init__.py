@@ -1,0 +1,1 @@
+"""Every SQL statement of registration, one module per kind of thing stored."""
