@@ -54,6 +54,15 @@ class _Hr(Model):
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
     )
 
+    @model_serializer(mode="wrap")
+    def _as_sent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A patch keeps what it does not name, so what was absent must stay absent on the wire.
+        fields = type(self).model_fields
+        absent = fields.keys() - self.model_fields_set
+        unsaid = absent | {to_camel(name) for name in absent}
+        written: dict[str, Any] = serialize(self)
+        return {name: value for name, value in written.items() if name not in unsaid}
+
 
 class HrName(_Hr):
     """SCIM `name`."""
@@ -142,15 +151,6 @@ class EmployeeRecorded(_Hr, Event):
                 "dottedLineManagerIds: a person cannot be their own manager; leave them out"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_sent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A patch keeps what it does not name, so what was absent must stay absent on the wire.
-        fields = type(self).model_fields
-        absent = fields.keys() - self.model_fields_set
-        unsaid = absent | {to_camel(name) for name in absent}
-        written: dict[str, Any] = serialize(self)
-        return {name: value for name, value in written.items() if name not in unsaid}
 
 
 _NEVER_NULL = ("status", "jobLevel", "department", "startDate")

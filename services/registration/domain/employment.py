@@ -1,0 +1,203 @@
+"""A person's employment: the facts that HR states, and the clean state that follows on a day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, TypeAlias
+
+Status = Literal["pending", "active", "on_leave", "left"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """HR's record of a person as it stands."""
+
+    status: Status
+    job_level: int
+    department: str
+    start_date: date
+    termination_date: date | None = None
+    manager_id: str | None = None
+    dotted_line_manager_ids: tuple[str, ...] = ()
+    employee_number: str | None = None
+    user_name: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    display_name: str | None = None
+    email: str | None = None
+    locale: str | None = None
+    title: str | None = None
+    job_family: str | None = None
+    organization: str | None = None
+    division: str | None = None
+    cost_center: str | None = None
+    location: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+    skills: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
+
+
+FACT_NAMES = frozenset(field.name for field in fields(Facts))
+
+Changes: TypeAlias = Mapping[str, Any]
+"""New values by the name of a field of Facts; a field that is absent keeps its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Employee:
+    """A person's work attributes on a day: no name and no address."""
+
+    employee_id: str
+    version: int
+    status: Status
+    job_level: int
+    job_family: str | None
+    title: str | None
+    organization: str | None
+    division: str | None
+    department: str
+    manager_id: str | None
+    dotted_line_manager_ids: tuple[str, ...]
+    location: str | None
+    country: str | None
+    timezone: str
+    start_date: date
+    leaves_on: date | None
+    """The known last day, whether past or to come."""
+    effective_from: datetime
+    skills: tuple[str, ...]
+    interests: tuple[str, ...]
+    erased: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """How to reach a person."""
+
+    employee_id: str
+    version: int
+    given_name: str | None
+    display_name: str | None
+    email: str | None
+    locale: str
+    timezone: str
+
+
+def with_changes(facts: Facts | None, changes: Changes, *, since: date) -> Facts:
+    """The facts after a change that holds from `since`.
+
+    Without facts the changes must name every field. A status other than left that comes without
+    a termination date, after that date, is a rehire: the date belongs to the former employment.
+    """
+    if facts is None:
+        return Facts(**changes)
+    after = replace(facts, **changes)
+    ended = after.termination_date
+    says_employed = changes.get("status", "left") != "left"
+    if says_employed and "termination_date" not in changes and ended and ended < since:
+        return replace(after, termination_date=None)
+    return after
+
+
+def differences(facts: Facts, changes: Changes) -> dict[str, Any]:
+    """The changes that would really change something."""
+    return {name: value for name, value in changes.items() if getattr(facts, name) != value}
+
+
+def employee_on(
+    day: date, facts: Facts, *, employee_id: str, since: date, before: Employee | None
+) -> Employee:
+    """The clean state on a day, of facts that hold since `since`.
+
+    Returns `before` itself when nothing differs, else the next version.
+    """
+    last_day = _last_day(facts, since=since, before=before, on=day)
+    has_left = last_day is not None and last_day < day
+    state = Employee(
+        employee_id=employee_id,
+        version=before.version if before else 0,
+        status="left" if has_left else facts.status,
+        job_level=facts.job_level,
+        job_family=facts.job_family,
+        title=facts.title,
+        organization=facts.organization,
+        division=facts.division,
+        department=facts.department,
+        manager_id=facts.manager_id,
+        dotted_line_manager_ids=facts.dotted_line_manager_ids,
+        location=facts.location,
+        country=facts.country,
+        timezone=facts.timezone or "UTC",
+        start_date=facts.start_date,
+        leaves_on=last_day,
+        effective_from=before.effective_from if before else midnight(since),
+        skills=facts.skills,
+        interests=facts.interests,
+        erased=False,
+    )
+    if before is not None and state == before:
+        return before
+    holds_from = since
+    if has_left and last_day and facts.status != "left":
+        holds_from = max(since, last_day + timedelta(days=1))
+    return replace(state, version=state.version + 1, effective_from=midnight(holds_from))
+
+
+def _last_day(facts: Facts, *, since: date, before: Employee | None, on: date) -> date | None:
+    stated = facts.termination_date
+    if stated is not None and stated < facts.start_date:
+        stated = None  # it ended an employment before the present one
+    if facts.status != "left":
+        return stated
+    if stated is not None and stated <= on:
+        return stated
+    return before.leaves_on if before and before.status == "left" and before.leaves_on else since
+
+
+def erased_employee(employee: Employee, on: date) -> Employee:
+    """What stays of an erased person: ids, level and place in the organisation, for counting.
+
+    The manager stays too, because the chain above the people who reported to them runs through it.
+    """
+    scrubbed = replace(
+        employee,
+        status="left",
+        job_family=None,
+        title=None,
+        location=None,
+        country=None,
+        timezone="UTC",
+        dotted_line_manager_ids=(),
+        leaves_on=employee.leaves_on if employee.status == "left" else on,
+        skills=(),
+        interests=(),
+        erased=True,
+    )
+    if scrubbed == employee:
+        return employee
+    return replace(scrubbed, version=employee.version + 1, effective_from=midnight(on))
+
+
+def contact_of(facts: Facts, *, employee_id: str, version: int, before: Contact | None) -> Contact:
+    """How to reach a person by these facts: `before` when nothing differs, else version + 1."""
+    names = [name for name in (facts.given_name, facts.family_name) if name]
+    contact = Contact(
+        employee_id=employee_id,
+        version=version,
+        given_name=facts.given_name,
+        display_name=facts.display_name or " ".join(names)[:300] or None,
+        email=facts.email,
+        locale=facts.locale or "en",
+        timezone=facts.timezone or "UTC",
+    )
+    if contact == before:
+        return before
+    return replace(contact, version=version + 1)
+
+
+def midnight(day: date) -> datetime:
+    """The instant at which a day begins, in UTC."""
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,35 @@
+"""The reporting line: who is above whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def circle(
+    managers: Mapping[str, str | None], employee_id: str, manager_id: str | None
+) -> tuple[str, ...]:
+    """The circle that `manager_id` as manager of `employee_id` would close; empty if none.
+
+    Walks up as far as managers are known; each person is visited once, so it always ends.
+    Example: ("A", "B", "A").
+    """
+    chain = [employee_id]
+    seen = {employee_id}
+    above = manager_id
+    while above is not None:
+        chain.append(above)
+        if above == employee_id:
+            return tuple(chain)
+        if above in seen:
+            return ()
+        seen.add(above)
+        above = managers.get(above)
+    return ()
+
+
+def told(chain: tuple[str, ...], *, longest: int = 8) -> str:
+    """A chain in one line; the middle of a long one is left out."""
+    if len(chain) <= longest:
+        return " → ".join(chain)
+    half = longest // 2
+    return " → ".join((*chain[:half], "…", *chain[-half:]))

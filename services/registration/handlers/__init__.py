@@ -1,0 +1,8 @@
+"""Events in: HR's records, and the life of pairs."""
+
+from __future__ import annotations
+
+from services.registration.handlers import hr
+from services.registration.handlers.registry import handlers
+
+__all__ = ["handlers", "hr"]

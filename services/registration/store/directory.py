@@ -1,0 +1,296 @@
+"""The directory's tables: HR's records, employees, contacts and scheduled changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import date
+from typing import Any
+
+from services.registration.domain.directory import Person, ScheduledChange
+from services.registration.domain.employment import Contact, Employee, Facts
+from shared.database import Connection
+
+_DATES = frozenset({"start_date", "termination_date"})
+_LISTS = frozenset({"dotted_line_manager_ids", "skills", "interests"})
+_EMPLOYEE_COLUMNS = tuple(field.name for field in fields(Employee))
+_CONTACT_COLUMNS = tuple(field.name for field in fields(Contact))
+
+
+async def employee(connection: Connection, employee_id: str) -> Employee | None:
+    """The clean state of one person, also of one who left or was erased."""
+    return (await employees(connection, [employee_id])).get(employee_id)
+
+
+async def employees(connection: Connection, ids: Collection[str]) -> dict[str, Employee]:
+    """The clean state of those of these people who are known, by id."""
+    rows = await connection.fetch("SELECT * FROM employees WHERE employee_id = ANY($1)", list(ids))
+    return {row["employee_id"]: _employee(row) for row in rows}
+
+
+async def contact(connection: Connection, employee_id: str) -> Contact | None:
+    """How to reach a person; None for someone unknown or erased."""
+    row = await connection.fetchrow("SELECT * FROM contacts WHERE employee_id = $1", employee_id)
+    return _contact(row) if row else None
+
+
+async def levels_of_active_employees(
+    connection: Connection,
+    *,
+    departments: Sequence[str] = (),
+    countries: Sequence[str] = (),
+) -> dict[int, int]:
+    """Level → number of active employees on it, lowest level first; an empty filter admits all."""
+    rows = await connection.fetch(
+        """
+        SELECT job_level, count(*) AS people FROM employees
+        WHERE status = 'active'
+          AND (cardinality($1::text[]) = 0 OR department = ANY($1))
+          AND (cardinality($2::text[]) = 0 OR country = ANY($2))
+        GROUP BY job_level ORDER BY job_level
+        """,
+        list(departments),
+        list(countries),
+    )
+    return {row["job_level"]: row["people"] for row in rows}
+
+
+async def person(connection: Connection, employee_id: str) -> Person | None:
+    """All that the directory holds about one person; None if HR never named them."""
+    row = await connection.fetchrow("SELECT * FROM hr_records WHERE employee_id = $1", employee_id)
+    return (await _people(connection, [row]))[employee_id] if row else None
+
+
+async def lock_people(connection: Connection, ids: Collection[str]) -> dict[str, Person]:
+    """These people, locked until the transaction ends; someone unknown comes as an empty Person."""
+    # Locked in a statement of its own, so that those that follow see what the last owner wrote;
+    # in one order, so that two transactions never wait for each other in a circle.
+    rows = await connection.fetch(
+        "SELECT * FROM hr_records WHERE employee_id = ANY($1) ORDER BY employee_id FOR UPDATE",
+        list(ids),
+    )
+    known = await _people(connection, rows)
+    return {each: known.get(each) or Person(each) for each in ids}
+
+
+async def managers_above(connection: Connection, ids: Collection[str]) -> dict[str, str | None]:
+    """Employee id → manager id, of these people and of everyone known above them."""
+    rows = await connection.fetch(
+        """
+        WITH RECURSIVE line AS (
+            SELECT employee_id, manager_id FROM employees WHERE employee_id = ANY($1)
+            -- UNION drops what was seen, so the walk ends even if the data held a circle
+            UNION
+            SELECT above.employee_id, above.manager_id
+            FROM employees above JOIN line ON above.employee_id = line.manager_id
+        )
+        SELECT employee_id, manager_id FROM line
+        """,
+        list(ids),
+    )
+    return {row["employee_id"]: row["manager_id"] for row in rows}
+
+
+async def people_due(connection: Connection, today: date, *, limit: int) -> list[str]:
+    """People whom time changes: an announced change is due, or the last day has passed."""
+    rows = await connection.fetch(
+        """
+        SELECT employee_id FROM (
+            SELECT employee_id, effective_date AS due_on, held_because IS NOT NULL AS held
+            FROM scheduled_changes WHERE effective_date <= $1
+            UNION ALL
+            SELECT employee_id, leaves_on + 1, false
+            FROM employees WHERE status <> 'left' AND leaves_on < $1
+        ) due
+        GROUP BY employee_id
+        -- what is held back may have to wait long and must not keep the others out
+        ORDER BY bool_and(held), min(due_on), employee_id
+        LIMIT $2
+        """,
+        today,
+        limit,
+    )
+    return [row["employee_id"] for row in rows]
+
+
+async def save_people(connection: Connection, changed: Sequence[tuple[Person, Person]]) -> None:
+    """Write the new state of people whose old and new state are given."""
+    await _save_records(connection, [new for _, new in changed])
+    await _save_employees(
+        connection, [new.employee for old, new in changed if new.employee != old.employee]
+    )
+    await _save_contacts(
+        connection,
+        [new.contact for old, new in changed if new.contact and new.contact != old.contact],
+        gone=[new.employee_id for old, new in changed if old.contact and not new.contact],
+    )
+    await _save_schedules(
+        connection, [new for old, new in changed if new.scheduled != old.scheduled]
+    )
+
+
+async def _people(connection: Connection, records: Iterable[Any]) -> dict[str, Person]:
+    records = list(records)
+    ids = [row["employee_id"] for row in records]
+    if not ids:
+        return {}
+    known = await employees(connection, ids)
+    contacts = await connection.fetch("SELECT * FROM contacts WHERE employee_id = ANY($1)", ids)
+    reachable = {row["employee_id"]: _contact(row) for row in contacts}
+    scheduled = await _schedules(connection, ids)
+    return {
+        row["employee_id"]: Person(
+            row["employee_id"],
+            sequence=row["sequence"],
+            digest=row["digest"],
+            since=row["effective_date"],
+            facts=Facts(**_from_json(row["facts"])) if row["facts"] else None,
+            employee=known.get(row["employee_id"]),
+            contact=reachable.get(row["employee_id"]),
+            contact_version=row["contact_version"],
+            scheduled=tuple(scheduled[row["employee_id"]]),
+            erased=row["erased"],
+        )
+        for row in records
+    }
+
+
+async def _schedules(
+    connection: Connection, ids: Sequence[str]
+) -> defaultdict[str, list[ScheduledChange]]:
+    rows = await connection.fetch(
+        "SELECT * FROM scheduled_changes WHERE employee_id = ANY($1)"
+        " ORDER BY effective_date, sequence",
+        ids,
+    )
+    changes: defaultdict[str, list[ScheduledChange]] = defaultdict(list)
+    for row in rows:
+        changes[row["employee_id"]].append(
+            ScheduledChange(
+                row["sequence"],
+                row["effective_date"],
+                _from_json(row["changes"]),
+                row["held_because"],
+            )
+        )
+    return changes
+
+
+async def _save_records(connection: Connection, people: Sequence[Person]) -> None:
+    await connection.execute(
+        """
+        INSERT INTO hr_records
+            (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
+        SELECT employee_id, sequence, digest, effective_date, facts::jsonb, contact_version, erased
+        FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::date[], $5::jsonb[], $6::int[],
+                    $7::bool[])
+            AS row (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
+        ON CONFLICT (employee_id) DO UPDATE SET
+            (sequence, digest, effective_date, facts, contact_version, erased) =
+            (excluded.sequence, excluded.digest, excluded.effective_date, excluded.facts,
+             excluded.contact_version, excluded.erased)
+        """,
+        [each.employee_id for each in people],
+        [each.sequence for each in people],
+        [each.digest for each in people],
+        [each.since for each in people],
+        [_to_json(asdict(each.facts)) if each.facts else None for each in people],
+        [each.contact_version for each in people],
+        [each.erased for each in people],
+    )
+
+
+async def _save_employees(connection: Connection, states: Sequence[Employee | None]) -> None:
+    rows = [
+        _to_json(asdict(state)) | {"effective_from": state.effective_from.isoformat()}
+        for state in states
+        if state is not None
+    ]
+    if not rows:
+        return
+    await connection.execute(
+        """
+        INSERT INTO employees
+        SELECT * FROM jsonb_populate_recordset(NULL::employees, $1)
+        ON CONFLICT (employee_id) DO UPDATE SET
+            (version, status, job_level, job_family, title, organization, division, department,
+             manager_id, dotted_line_manager_ids, location, country, timezone, start_date,
+             leaves_on, effective_from, skills, interests, erased) =
+            (excluded.version, excluded.status, excluded.job_level, excluded.job_family,
+             excluded.title, excluded.organization, excluded.division, excluded.department,
+             excluded.manager_id, excluded.dotted_line_manager_ids, excluded.location,
+             excluded.country, excluded.timezone, excluded.start_date, excluded.leaves_on,
+             excluded.effective_from, excluded.skills, excluded.interests, excluded.erased)
+        """,
+        rows,
+    )
+
+
+async def _save_contacts(
+    connection: Connection, states: Sequence[Contact], *, gone: Sequence[str]
+) -> None:
+    if gone:
+        await connection.execute("DELETE FROM contacts WHERE employee_id = ANY($1)", gone)
+    if not states:
+        return
+    await connection.execute(
+        """
+        INSERT INTO contacts
+        SELECT * FROM jsonb_populate_recordset(NULL::contacts, $1)
+        ON CONFLICT (employee_id) DO UPDATE SET
+            (version, given_name, display_name, email, locale, timezone) =
+            (excluded.version, excluded.given_name, excluded.display_name, excluded.email,
+             excluded.locale, excluded.timezone)
+        """,
+        [asdict(state) for state in states],
+    )
+
+
+async def _save_schedules(connection: Connection, people: Sequence[Person]) -> None:
+    if not people:
+        return
+    await connection.execute(
+        "DELETE FROM scheduled_changes WHERE employee_id = ANY($1)",
+        [each.employee_id for each in people],
+    )
+    rows = [(each.employee_id, change) for each in people for change in each.scheduled]
+    await connection.execute(
+        """
+        INSERT INTO scheduled_changes (employee_id, sequence, effective_date, changes, held_because)
+        SELECT * FROM unnest($1::text[], $2::bigint[], $3::date[], $4::jsonb[], $5::text[])
+        """,
+        [employee_id for employee_id, _ in rows],
+        [change.sequence for _, change in rows],
+        [change.effective_date for _, change in rows],
+        [_to_json(change.changes) for _, change in rows],
+        [change.held_because for _, change in rows],
+    )
+
+
+def _employee(row: Any) -> Employee:
+    values = {name: row[name] for name in _EMPLOYEE_COLUMNS}
+    return Employee(**values | {name: tuple(row[name]) for name in _LISTS})
+
+
+def _contact(row: Any) -> Contact:
+    return Contact(**{name: row[name] for name in _CONTACT_COLUMNS})
+
+
+def _to_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in values.items()
+    }
+
+
+def _from_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _value(name, value) for name, value in values.items()}
+
+
+def _value(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in _DATES:
+        return date.fromisoformat(value)
+    return tuple(value) if name in _LISTS else value
