@@ -99,7 +99,7 @@ class Broker:
         """Where Kafka clients connect."""
         return f"127.0.0.1:{self.port}"
 
-    def spawn(self) -> None:
+    def spawn(self) -> Child:
         """Start the broker process; `ready` tells when it takes connections."""
         self.port = free_port(self.port or None)
         address = f"tcp://{self.bootstrap_servers}"
@@ -113,6 +113,7 @@ class Broker:
             # Nothing inherited: the broker reads its settings, even secrets, from the environment.
             env={"PATH": os.environ.get("PATH", ""), "RUST_LOG": "warn"},
         )
+        return self.child
 
     @property
     def ready(self) -> bool:

