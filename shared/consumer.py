@@ -346,7 +346,13 @@ class Consumer:
     """A service's one Kafka subscription."""
 
     def __init__(
-        self, broker: KafkaBroker, inbound: Inbound, *, max_batch: int, group_suffix: str = ""
+        self,
+        broker: KafkaBroker,
+        inbound: Inbound,
+        *,
+        max_batch: int = 500,
+        group_suffix: str = "",
+        session_seconds: float = 15,
     ) -> None:
         self._inbound = inbound
         self._service = inbound.database.service
@@ -361,9 +367,10 @@ class Consumer:
             batch_timeout_ms=20,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
-            session_timeout_ms=15_000,
+            session_timeout_ms=int(session_seconds * 1000),
+            # Must exceed the longest batch, which a rebalance waits for.
             rebalance_timeout_ms=60_000,
-            heartbeat_interval_ms=2_000,
+            heartbeat_interval_ms=int(session_seconds * 1000 / 5),
             listener=self._gate,
             parser=_raw_message,
             decoder=_itself,

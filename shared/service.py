@@ -175,6 +175,7 @@ async def _start(
             Inbound(database, handlers),
             max_batch=settings.kafka.max_batch,
             group_suffix=settings.kafka.group_suffix,
+            session_seconds=settings.kafka.session_seconds,
         )
         stack.push_async_callback(broker.stop)
         await _start_broker(broker)

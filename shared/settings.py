@@ -28,6 +28,9 @@ class KafkaSettings(BaseModel):
     idempotent_producer: bool = True
     """Off for the embedded broker, which refuses the client's idempotent handshake."""
     max_batch: int = Field(default=500, ge=1)
+    session_seconds: float = Field(default=15, ge=1)
+    """How long a silent replica keeps its partitions; the embedded broker also makes the first
+    member of a group wait half of it."""
     group_suffix: str = ""
     """Appended to the consumer group, to read everything once more from the start."""
 

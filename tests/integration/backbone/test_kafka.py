@@ -53,6 +53,7 @@ def service(
             bootstrap_servers=broker.bootstrap_servers,
             idempotent_producer=False,
             group_suffix=f"-{group}",
+            session_seconds=2,
         ),
         postgres=PostgresSettings(dsn=database._dsn),
     )
