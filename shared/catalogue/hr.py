@@ -159,7 +159,7 @@ _NEVER_NULL = ("status", "jobLevel", "department", "startDate")
 def _refuse(names: Iterable[str], message: str) -> None:
     """Raise one error per field, each at the field's place, as the library does for its own."""
     errors = [
-        InitErrorDetails(type=PydanticCustomError("hr_record", message), loc=(name,), input=None)  # type: ignore[arg-type]
+        InitErrorDetails(type=PydanticCustomError("hr_record", message), loc=(name,), input=None)
         for name in names
     ]
     if errors:

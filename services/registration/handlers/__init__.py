@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.registration.handlers import hr
+from services.registration.handlers import hr, pairs
 from services.registration.handlers.registry import handlers
 
-__all__ = ["handlers", "hr"]
+__all__ = ["handlers", "hr", "pairs"]
