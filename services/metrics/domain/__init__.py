@@ -1,0 +1,1 @@
+"""What a KPI is and how it follows from facts; pure."""

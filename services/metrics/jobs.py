@@ -1,0 +1,62 @@
+"""Work by the clock: programmes that are out of date are measured anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from uuid import UUID
+
+from services.metrics.domain.definitions import BY_NAME
+from services.metrics.domain.measuring import Measure, MeasureKey, measure, restated
+from services.metrics.store import measures as measure_store
+from services.metrics.store import recalling, remembering
+from shared.catalogue import KpiMeasured, Period
+from shared.database import Database, Transaction
+
+
+async def measure_programmes(database: Database) -> None:
+    """Measure programmes with new facts, and each once a day: some KPIs change by time alone."""
+    async with database.transaction() as tx:
+        due = await remembering.programmes_due(tx.now, tx)
+    for programme_id in due:
+        async with database.transaction() as tx:
+            if await tx.try_lock(f"measure {programme_id}"):
+                await _measure(programme_id, tx)
+
+
+async def _measure(programme_id: UUID, tx: Transaction) -> None:
+    marks = await remembering.marks_of(programme_id, tx)
+    facts = await recalling.facts_of(programme_id, tx)
+    if facts is None:
+        return
+    # In a thread: the consumer must not wait for it.
+    measures = await asyncio.to_thread(measure, facts, tx.now)
+    before = {
+        one.key: one.measure for one in await measure_store.published_measures(programme_id, tx)
+    }
+    changed = restated(before, measures)
+    await measure_store.keep_measures(programme_id, changed, tx)
+    await remembering.note_measured(programme_id, marks, tx)
+    _publish(programme_id, changed, tx)
+
+
+def _publish(programme_id: UUID, measures: Mapping[MeasureKey, Measure], tx: Transaction) -> None:
+    for key, one in measures.items():
+        tx.publish(
+            KpiMeasured(
+                programme_id=programme_id,
+                kpi=key.kpi,
+                definition_version=one.version,
+                period=Period(kind=key.window.kind, start=key.window.start, end=key.window.end),
+                dimension=key.dimension,
+                group=key.group,
+                numerator=one.figures.numerator,
+                denominator=one.figures.denominator,
+                value=one.figures.value,
+                unit=BY_NAME[key.kpi].unit,
+                suppressed=one.suppressed,
+                interval_low=one.figures.interval_low,
+                interval_high=one.figures.interval_high,
+                measured_at=tx.now,
+            )
+        )

@@ -1,0 +1,14 @@
+"""Settings of metrics."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What metrics can be told besides what every service can."""
+
+    measure_every_seconds: float = Field(default=2.0, gt=0)
+    """Real seconds between two looks for programmes whose KPIs are out of date."""

@@ -1,0 +1,1 @@
+"""Every SQL statement of metrics: facts in, facts out, measures."""
