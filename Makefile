@@ -1,0 +1,57 @@
+# Two commands matter: `make demo` and `make test`. `make help` lists the others.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := deploy/locks
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format lock contracts clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.local ## play six months of a programme on the embedded stack (HR_FILE=… MAPPING=… for real HR records)
+	@$(BIN)/updraft demo $(if $(HR_FILE),--hr-file '$(HR_FILE)') $(if $(MAPPING),--mapping '$(MAPPING)') $(DEMO_ARGS)
+
+up: $(VENV)/.local ## run the embedded stack until Ctrl-C, with its data in .updraft/
+	@$(BIN)/updraft up $(UP_ARGS)
+
+test: $(VENV)/.dev ## run all tests on the embedded stack
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST_ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import contracts, event contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/updraft contracts check
+
+format: $(VENV)/.dev ## write the code in the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+contracts: $(VENV)/.dev ## write the JSON Schemas of the event catalogue anew
+	$(BIN)/updraft contracts write
+
+lock: $(VENV)/.dev ## resolve the lock files anew from pyproject.toml
+	for extra in registration matching notifications metrics local dev; do \
+	  $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	    --extra $$extra --extra build --generate-hashes --no-annotate --no-header \
+	    --no-emit-index-url --output-file $(LOCKS)/$$extra.txt $(LOCK_ARGS) || exit 1; \
+	done
+
+clean: ## remove what the other commands made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# Hashes are checked; nothing is built but this project itself, in place.
+$(VENV)/.%: $(LOCKS)/%.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Updraft needs Python 3.11 or newer; name one: make PYTHON=python3.12 …'; exit 1; }
+	@test -x $(BIN)/python || { echo 'Making $(VENV) …'; $(PYTHON) -m venv $(VENV); }
+	@echo 'Installing what $< lists (about a minute) …'
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar on -q \
+	  --require-hashes --only-binary :all: -r $<
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input -q \
+	  --no-deps --no-build-isolation --editable .
+	@touch $@
