@@ -72,6 +72,9 @@ class Roster:
         ]
         if changed:
             await directory.save_people(tx.connection, changed)
+        erased = [new.employee_id for _, new in changed if new.erased]
+        if erased:
+            await directory.forget_parked_records(tx.connection, erased)
         for step in self._steps:
             before, after = step.before.employee, step.after.employee
             _tell_contact(tx, step)

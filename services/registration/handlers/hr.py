@@ -44,6 +44,12 @@ async def take_the_word_of_hr(
     await roster.save(tx)
 
 
+@handlers.tombstones(EmployeeRecorded.TOPIC)
+async def refuse_bare_deletions(keys: Sequence[str], tx: Transaction) -> None:  # noqa: ARG001
+    """A record without value says neither that a person left nor that they are to be erased."""
+    raise Rejected("value: missing; send status left, or an employee-erased event to erase")
+
+
 def _next_state(event: EmployeeRecorded | EmployeeErased, roster: Roster, today: date) -> Person:
     person = roster.people[event.employee_id]
     try:

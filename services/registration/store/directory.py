@@ -130,6 +130,18 @@ async def save_people(connection: Connection, changed: Sequence[tuple[Person, Pe
     )
 
 
+async def forget_parked_records(connection: Connection, ids: Sequence[str]) -> None:
+    """Empty the parked records of erased people: that they came and why they failed stays."""
+    await connection.execute(
+        """
+        UPDATE parked SET payload = NULL
+        WHERE topic = 'hr.employees' AND payload IS NOT NULL
+          AND key IN (SELECT convert_to(id, 'UTF8') FROM unnest($1::text[]) AS id)
+        """,
+        ids,
+    )
+
+
 async def _people(connection: Connection, records: Iterable[Any]) -> dict[str, Person]:
     records = list(records)
     ids = [row["employee_id"] for row in records]
@@ -213,6 +225,8 @@ async def _save_employees(connection: Connection, states: Sequence[Employee | No
         """
         INSERT INTO employees
         SELECT * FROM jsonb_populate_recordset(NULL::employees, $1)
+        -- the order in which an enrolment holds several people's employment
+        ORDER BY employee_id
         ON CONFLICT (employee_id) DO UPDATE SET
             (version, status, job_level, job_family, title, organization, division, department,
              manager_id, dotted_line_manager_ids, location, country, timezone, start_date,

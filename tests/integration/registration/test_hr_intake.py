@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -18,7 +20,7 @@ from shared.catalogue import (
     Event,
 )
 from shared.database import Database
-from shared.testing import deliver, deliver_records, published, record_of, tombstones
+from shared.testing import deliver, deliver_records, published, record_of, tombstone_of, tombstones
 
 TODAY = date(2026, 1, 5)
 
@@ -381,6 +383,56 @@ async def test_erasure_removes_every_private_word(db: Database) -> None:
     for table in ("hr_records", "employees", "contacts", "scheduled_changes"):
         rows = await db.pool.fetch(f"SELECT t::text FROM {table} t")
         assert not any("ada" in row["t"].lower() for row in rows)
+
+
+async def test_erasure_empties_what_was_parked_of_the_person(db: Database) -> None:
+    await deliver(handlers, db, full(sequence=5), full("e2", sequence=5))
+    await deliver(handlers, db, full(sequence=4), full("e2", sequence=4))
+
+    await deliver(handlers, db, EmployeeErased(employee_id="e1", sequence=6))
+
+    rows = await db.pool.fetch("SELECT key, payload IS NULL AS empty FROM parked ORDER BY key")
+    assert [(row["key"], row["empty"]) for row in rows] == [(b"e1", True), (b"e2", False)]
+
+
+async def test_two_halves_of_a_circle_at_the_same_moment_never_both_hold(db: Database) -> None:
+    for number in range(10):
+        a, b = f"a{number}", f"b{number}"
+        await deliver(handlers, db, full(a), full(b))
+        results = await asyncio.gather(
+            deliver(handlers, db, patch(a, manager_id=b)),
+            deliver(handlers, db, patch(b, manager_id=a)),
+        )
+        assert sorted(len(parked) for parked in results) == [0, 1]
+
+
+async def test_records_and_the_job_at_the_same_moment_lose_nothing(db: Database) -> None:
+    people = [f"p{number}" for number in range(40)]
+    await deliver(handlers, db, *(full(who) for who in people))
+    due = [patch(who, effective_date="2026-02-01", title="Director") for who in people]
+    await deliver(handlers, db, *due)
+    db.clock.set(datetime(2026, 2, 1, 1, tzinfo=UTC))  # type: ignore[attr-defined]
+
+    await asyncio.gather(
+        apply_due_changes(db),
+        apply_due_changes(db),
+        *(deliver(handlers, db, patch(who, 3, location="Rome")) for who in people),
+    )
+
+    for who in people:
+        now = await employee(db, who)
+        assert (now.title, now.location, now.version) == ("Director", "Rome", 3)
+    versions = Counter((e.employee_id, e.version) for e in await told(db))
+    assert set(versions.values()) == {1}
+    assert len(versions) == 3 * len(people)
+
+
+async def test_a_record_without_a_value_is_parked(db: Database) -> None:
+    record = tombstone_of(EmployeeRecorded, "e1", now=db.clock.now())
+
+    assert await deliver_records(handlers, db, [record]) == [
+        "value: missing; send status left, or an employee-erased event to erase"
+    ]
 
 
 async def test_an_erased_person_returns_only_by_a_newer_full_record(db: Database) -> None:
