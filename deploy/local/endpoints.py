@@ -63,7 +63,7 @@ class Endpoints:
                 datetime.fromisoformat(clock["origin"]),
                 clock["speed"],
             ),
-            **credentials(RunFolder.secrets_of(folder), state["ports"]),
+            **credentials(RunFolder.secrets_of(folder), state["ports"], os.environ),
         )
 
     def url(self, part: str) -> str:
@@ -85,9 +85,11 @@ class Endpoints:
         return self._key.mint(self.url("issuer"), subject, roles, employee_id)
 
 
-def credentials(secrets: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, Any]:
+def credentials(
+    secrets: Mapping[str, str], ports: Mapping[str, int], environment: Mapping[str, str]
+) -> dict[str, Any]:
     """The connection strings by role and the administrator's, for the Postgres in use."""
-    given = external_dsns(os.environ)
+    given = external_dsns(environment)
     if given:
         return {"dsns": given, "superuser_dsn": None}
     port = ports["postgres"]

@@ -201,7 +201,7 @@ class Stack:
             or f"127.0.0.1:{ports['broker']}",
             ports=ports,
             clock=clock if clock is not None else Clock(),
-            **credentials(secrets, ports),
+            **credentials(secrets, ports, self._environment),
         )
         await self._restore_topics()
         if clock is not None:
