@@ -55,9 +55,7 @@ class Scenario:
     def employee(self, name: str, level: int = 1, department: str = "IT", **more: Any) -> str:
         """A person in service since long ago."""
         known = [one for one in self.employees if one.employee_id == name]
-        base = EmployeeRow(
-            name, 1, "active", level, department, date(2020, 1, 1), day(-1000)
-        )
+        base = EmployeeRow(name, 1, "active", level, department, date(2020, 1, 1), day(-1000))
         if known:
             base = replace(known[-1], version=known[-1].version + 1)
             more = {"job_level": level, "department": department} | more
@@ -72,7 +70,12 @@ class Scenario:
         moment = more.pop("at", day(ready or 0))
         self.participants.append(
             ParticipantRow(
-                uuid(name), name, role, len(known) + 1, status, moment,
+                uuid(name),
+                name,
+                role,
+                len(known) + 1,
+                status,
+                moment,
                 ready_at=None if ready is None else day(ready),
                 **{"languages": ("en",), **more},
             )
@@ -85,7 +88,12 @@ class Scenario:
         known = [one for one in self.pairs if one.pair_id == pair_id]
         self.pairs.append(
             PairRow(
-                pair_id, uuid(mentor), uuid(mentee), mentor, mentee, len(known) + 1,
+                pair_id,
+                uuid(mentor),
+                uuid(mentee),
+                mentor,
+                mentee,
+                len(known) + 1,
                 more.pop("status", "active"),
                 more.pop("at", day(created or 0)),
                 created_at=None if created is None else day(created),
@@ -100,7 +108,10 @@ class Scenario:
         session_id = uuid(f"{pair}-{at}")
         self.sessions.append(
             SessionRow(
-                session_id, pair, one.mentor_employee_id, one.mentee_employee_id,
+                session_id,
+                pair,
+                one.mentor_employee_id,
+                one.mentee_employee_id,
                 **{"status": "confirmed", "starts_at": day(at), "held": True, **more},
             )
         )

@@ -51,8 +51,9 @@ def test_a_closed_month_keeps_the_state_of_its_last_instant():
 def test_after_the_programme_states_are_told_as_of_its_last_instant():
     scenario = pairs_of(3)
     for n in range(3):
-        scenario.pair(f"junior{n}", f"senior{n}", status="completed", at=day(181),
-                      closed_at=day(181))
+        scenario.pair(
+            f"junior{n}", f"senior{n}", status="completed", at=day(181), closed_at=day(181)
+        )
     look_up = scenario.measures(day(200))
     assert look_up("match_rate").figures.value == 1
     assert figures(look_up("completion_rate"))[:2] == (3, 3)
@@ -76,8 +77,13 @@ def test_proposals_are_judged_once_they_are_decided():
     scenario = pairs_of(3)
     for n, status in enumerate(("declined", "expired", "proposed")):
         scenario.employee(f"x{n}")
-        scenario.pair(f"x{n}", f"senior{n}", None, status=status,
-                      closed_at=None if status == "proposed" else day(3))
+        scenario.pair(
+            f"x{n}",
+            f"senior{n}",
+            None,
+            status=status,
+            closed_at=None if status == "proposed" else day(3),
+        )
     assert figures(scenario.measures(day(9))("proposal_acceptance")) == (3, 5, 0.6)
 
 
@@ -111,10 +117,12 @@ def test_cancellations_are_told_by_who_called_off():
     pairs = [one.pair_id for one in scenario.pairs]
     scenario.session(pairs[0], 3)
     for pair, by in zip(pairs, ("mentee", "mentee", "mentor"), strict=True):
-        scenario.session(pair, 9, status="cancelled", held=None, cancelled_by=by,
-                         cancelled_at=day(8))
-    scenario.session(pairs[0], 10, status="cancelled", held=None, cancelled_by="system",
-                     cancelled_at=day(8))
+        scenario.session(
+            pair, 9, status="cancelled", held=None, cancelled_by=by, cancelled_at=day(8)
+        )
+    scenario.session(
+        pairs[0], 10, status="cancelled", held=None, cancelled_by="system", cancelled_at=day(8)
+    )
     scenario.session(pairs[1], 50, status="scheduled", held=None)
     scenario.session(pairs[2], 5, held=False)
     look_up = scenario.measures(day(12))
@@ -135,8 +143,15 @@ def test_a_pair_stalls_after_two_cadences_without_a_session_or_booking():
 def test_completion_leaves_leavers_out_and_reasons_share_all_pairs():
     scenario = pairs_of(10)
     for n, reason in enumerate(["leaver"] * 3 + ["no_fit"] * 2 + ["conflict"] * 2):
-        scenario.pair(f"junior{n}", f"senior{n}", status="ended", at=day(20), closed_at=day(20),
-                      reason=reason, left_by="mentor" if reason == "leaver" else None)
+        scenario.pair(
+            f"junior{n}",
+            f"senior{n}",
+            status="ended",
+            at=day(20),
+            closed_at=day(20),
+            reason=reason,
+            left_by="mentor" if reason == "leaver" else None,
+        )
     scenario.pair("junior9", "senior9", status="completed", at=day(20), closed_at=day(20))
     look_up = scenario.measures(day(30))
     assert figures(look_up("completion_rate"))[:2] == (1, 5)
@@ -170,8 +185,15 @@ def test_goals_orphans_departments_and_deliveries():
         )
     scenario.notifications.append(NotificationRow("junior0", "suppressed", day(1)))
     for n in (0, 1):
-        scenario.pair(f"junior{n}", f"senior{n}", status="ended", reason="leaver",
-                      left_by="mentor", at=day(20), closed_at=day(20))
+        scenario.pair(
+            f"junior{n}",
+            f"senior{n}",
+            status="ended",
+            reason="leaver",
+            left_by="mentor",
+            at=day(20),
+            closed_at=day(20),
+        )
         scenario.pair(f"new{n}", f"senior{n}", 24 + 2 * n)
     look_up = scenario.measures(day(30))
     assert figures(look_up("goal_attainment")) == (3, 4, 0.75)
@@ -199,8 +221,13 @@ def test_retention_is_compared_within_level_department_and_tenure():
     # Another department: nothing to compare it with.
     scenario.employee("elsewhere", 1, "Legal", status="active")
     for name in ("bystander0", "bystander1", "elsewhere"):
-        scenario.employee(name, 1, "Legal" if name == "elsewhere" else "IT", status="left",
-                          effective_from=day(300))
+        scenario.employee(
+            name,
+            1,
+            "Legal" if name == "elsewhere" else "IT",
+            status="left",
+            effective_from=day(300),
+        )
     assert figures(scenario.measures(day(200))("retention_delta")) == (None, 4, None)
     known = scenario.measures(day(500))("retention_delta")
     assert figures(known) == (2, 4, 0.5)
@@ -245,8 +272,11 @@ def test_a_group_that_is_gone_is_published_as_suppressed():
     for n in range(3):
         scenario.employee(f"senior{n}", 5, "People")
     changed = restated(before, measure(scenario.facts(), day(50)))
-    gone = {key.group: one for key, one in changed.items()
-            if key.kpi == "leader_coverage" and key.dimension == "department"}
+    gone = {
+        key.group: one
+        for key, one in changed.items()
+        if key.kpi == "leader_coverage" and key.dimension == "department"
+    }
     assert gone["HR"].suppressed
     assert gone["HR"].figures.value is None
     assert gone["People"].figures.value == 1
@@ -274,8 +304,14 @@ def test_a_programme_closed_early_ends_there():
     scenario = pairs_of(3)
     scenario.programme = replace(scenario.programme, status="closed", closed_at=day(50))
     for n in range(3):
-        scenario.pair(f"junior{n}", f"senior{n}", status="ended", at=day(50.1),
-                      closed_at=day(50.1), reason="programme_closed")
+        scenario.pair(
+            f"junior{n}",
+            f"senior{n}",
+            status="ended",
+            at=day(50.1),
+            closed_at=day(50.1),
+            reason="programme_closed",
+        )
     look_up = scenario.measures(day(100))
     assert look_up("match_rate").figures.value == 1
     assert look_up("early_end_by_reason", "reason", "programme_closed").figures.value == 1

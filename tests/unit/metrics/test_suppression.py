@@ -52,15 +52,26 @@ def programmes(draw):
             status = draw(st.sampled_from(["confirmed", "cancelled", "scheduled"]))
             called_off = status == "cancelled"
             scenario.session(
-                pair, at, status=status, held=True if status == "confirmed" else None,
+                pair,
+                at,
+                status=status,
+                held=True if status == "confirmed" else None,
                 cancelled_by=draw(st.sampled_from(["mentor", "mentee"])) if called_off else None,
                 cancelled_at=day(at) if called_off else None,
             )
         if draw(st.booleans()):
             reason = draw(st.sampled_from(["leaver", "no_fit", "conflict", "safeguard"]))
             end = draw(st.integers(created, 150))
-            scenario.pair(junior, senior, created, status="ended", reason=reason, at=day(end),
-                          closed_at=day(end), left_by="mentor" if reason == "leaver" else None)
+            scenario.pair(
+                junior,
+                senior,
+                created,
+                status="ended",
+                reason=reason,
+                at=day(end),
+                closed_at=day(end),
+                left_by="mentor" if reason == "leaver" else None,
+            )
         if draw(st.booleans()):
             scenario.pulse(pair, draw(st.sampled_from(["mentor", "mentee"])), 4, created + 1)
     return scenario
@@ -89,8 +100,11 @@ def test_no_published_line_of_sums_gives_a_hidden_figure_away(scenario, minimum)
         if key.window.kind == "programme" and key.dimension in ("department", "role"):
             lines.setdefault((key.kpi, key.dimension), []).append(key)
     for (name, _), keys in lines.items():
-        total = next(one for key, one in shown.items() if key.kpi == name
-                     and key.dimension == "all" and key.window.kind == "programme")
+        total = next(
+            one
+            for key, one in shown.items()
+            if key.kpi == name and key.dimension == "all" and key.window.kind == "programme"
+        )
         secret = [key for key in keys if shown[key].suppressed]
         if total.suppressed:
             assert all(shown[key].suppressed for key in keys)
