@@ -114,10 +114,13 @@ async def enrol(
 
 async def enrol_by_invitation(tx: Transaction, programme_id: UUID, employee_id: str) -> Participant:
     """Enrol an invited person with a profile from the directory, by one click."""
-    found = await participants.participations(tx.connection, programme_id, [employee_id])
-    invited = next((one for one in found[employee_id] if one.status == "invited"), None)
+    theirs = await participants.participants_of_employee(tx.connection, employee_id)
     stored = await programmes.programme(tx.connection, programme_id)
-    if stored is None or not found[employee_id]:
+    invited = next(
+        (one for one in theirs if one.programme_id == programme_id and one.status == "invited"),
+        None,
+    )
+    if stored is None:
         raise Unknown("programme")
     if invited is None:
         raise rules.invitation_answered()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shared.database import Connection
@@ -46,3 +46,19 @@ async def unknown_employees(connection: Connection, employee_ids: Collection[str
         list(employee_ids),
     )
     return [row["id"] for row in rows]
+
+
+async def parked_hr_records(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Records of HR that could not be applied, newest first; a key that is no text is escaped."""
+    rows = await connection.fetch(
+        """
+        SELECT event_id, topic, part AS partition, off AS offset, key, reason, parked_at
+        FROM parked WHERE topic = 'hr.employees'
+        ORDER BY parked_at DESC, event_id DESC LIMIT $1
+        """,
+        limit,
+    )
+    return [
+        {**row, "key": row["key"] and bytes(row["key"]).decode("utf-8", "backslashreplace")}
+        for row in rows
+    ]
