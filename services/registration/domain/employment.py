@@ -103,8 +103,14 @@ def with_changes(facts: Facts | None, changes: Changes, *, since: date) -> Facts
 
 
 def differences(facts: Facts, changes: Changes) -> dict[str, Any]:
-    """The changes that would really change something."""
-    return {name: value for name, value in changes.items() if getattr(facts, name) != value}
+    """The changes that would really change something.
+
+    A changed status keeps its termination date beside it, without which it reads as a rehire.
+    """
+    changed = {name: value for name, value in changes.items() if getattr(facts, name) != value}
+    if "status" in changed and "termination_date" in changes:
+        changed["termination_date"] = changes["termination_date"]
+    return changed
 
 
 def employee_on(
