@@ -135,8 +135,9 @@ CREATE TABLE match_runs (
     run_id            uuid PRIMARY KEY,
     programme_id      uuid NOT NULL,
     trigger           text NOT NULL,
-    state             text NOT NULL,                 -- requested, running, completed, failed
-    due_at            timestamptz NOT NULL,          -- real time: a wave of events is one run
+    state             text NOT NULL,    -- requested, running, completed, failed, unchanged, over
+    asked_at          timestamptz NOT NULL DEFAULT clock_timestamp(),  -- real time
+    at_once           boolean NOT NULL,              -- false: waits for the rest of a wave
     attempts          integer NOT NULL DEFAULT 0,
     requested_at      timestamptz NOT NULL,
     started_at        timestamptz,
@@ -153,7 +154,6 @@ CREATE TABLE match_runs (
 -- At most one run waits and one runs per programme.
 CREATE UNIQUE INDEX match_runs_one_each ON match_runs (programme_id, state)
     WHERE state IN ('requested', 'running');
-CREATE INDEX match_runs_due ON match_runs (due_at) WHERE state IN ('requested', 'running');
 CREATE INDEX match_runs_of_programme ON match_runs (programme_id, requested_at DESC);
 
 -- The newest explanation of everybody whom a run left without a partner.

@@ -103,6 +103,8 @@ def instances(draw: st.DrawFn, most: int = 9) -> Instance:
         different_department=draw(st.booleans()),
         min_overlap_minutes=draw(st.sampled_from((0, 120, 240))),
         weights=draw(
-            st.sampled_from((Weights(), Weights(100, 0, 0, 0, 0, 0, 0), Weights(15, 15, 15, 15, 15, 15, 10)))
+            st.sampled_from(
+                (Weights(), Weights(100, 0, 0, 0, 0, 0, 0), Weights(15, 15, 15, 15, 15, 15, 10))
+            )
         ),
     )

@@ -103,7 +103,9 @@ def _oracle(edges: Edges, mentees: Seats, mentors: Seats) -> tuple[int, int, int
     return best[0], best[1], best[2]
 
 
-def _value(chosen: np.ndarray, edges: Edges, mentees: Seats, mentors: Seats) -> tuple[int, int, int]:
+def _value(
+    chosen: np.ndarray, edges: Edges, mentees: Seats, mentors: Seats
+) -> tuple[int, int, int]:
     rows, columns = set(edges.mentee[chosen].tolist()), set(edges.mentor[chosen].tolist())
     return (
         int(sum(_bonus(mentees)[list(rows)])),
