@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -25,6 +28,30 @@ OUTBOX_DEPTH = Gauge("updraft_outbox_rows", "Records not yet published.", ["serv
 OUTBOX_AGE = Gauge("updraft_outbox_age_seconds", "Age of the oldest of them.", ["service"])
 
 
+_LONGEST_CHAIN = 4
+_DEEPEST_FRAMES = 12
+
+
+def _tell_where_not_what(
+    _logger: Any, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Replace an exception by its types and places: its message may quote somebody's data."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    elif isinstance(error, tuple):
+        error = error[1]
+    chain: list[str] = []
+    while isinstance(error, BaseException) and len(chain) < _LONGEST_CHAIN:
+        frames = traceback.extract_tb(error.__traceback__)[-_DEEPEST_FRAMES:]
+        places = " > ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames)
+        chain.append(f"{type(error).__name__} at {places}" if places else type(error).__name__)
+        error = error.__cause__ or error.__context__
+    if chain:
+        event["exception"] = chain
+    return event
+
+
 def configure_logs(*, level: str, format: str, service: str) -> None:  # noqa: A002 - the setting's name
     """Send structlog and the standard library's warnings to standard output, one line each."""
     renderer: structlog.types.Processor = (
@@ -36,7 +63,7 @@ def configure_logs(*, level: str, format: str, service: str) -> None:  # noqa: A
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _tell_where_not_what,
     ]
     structlog.configure(
         processors=[*shared_processors, renderer],

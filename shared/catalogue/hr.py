@@ -8,14 +8,15 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     ConfigDict,
-    EmailStr,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
@@ -33,6 +34,19 @@ def _known_zone(name: str) -> str:
     return name
 
 
+# Names such as corp.local are reserved on the internet and common inside a company.
+SPECIAL_USE_DOMAIN_NAMES.clear()
+
+
+def _mailable(address: str) -> str:
+    try:
+        found = validate_email(address, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        # Its text may quote the address, which must not reach a reason.
+        raise ValueError("is not an e-mail address; send one such as ada@example.com") from error
+    return found.normalized
+
+
 def _calendar_day(value: Any) -> Any:
     # Left to itself the library reads a bare number as seconds since 1970.
     if not isinstance(value, date) and not (isinstance(value, str) and _DAY.match(value)):
@@ -43,6 +57,9 @@ def _calendar_day(value: Any) -> Any:
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(T|$)")
 Day = Annotated[date, BeforeValidator(_calendar_day)]
 Sequence = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+EmailAddress = Annotated[
+    Text, AfterValidator(_mailable), WithJsonSchema({"type": "string", "format": "email"})
+]
 TimeZone = Annotated[Text, AfterValidator(_known_zone)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
 Level = Annotated[int, Field(strict=True, ge=0, le=100)]
@@ -74,7 +91,7 @@ class HrName(_Hr):
 class HrEmail(_Hr):
     """One entry of SCIM `emails`."""
 
-    value: EmailStr
+    value: EmailAddress
     primary: bool = False
     type: Text | None = None
 
