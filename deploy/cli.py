@@ -198,7 +198,9 @@ def _introduce(stack: Any) -> None:
 
 @app.command()
 def token(
-    sub: Annotated[str, typer.Option(help="Whose token: the subject.")],
+    sub: Annotated[
+        str | None, typer.Option(help="Whose token: the subject; the employee id unless given.")
+    ] = None,
     role: Annotated[
         list[str] | None,
         typer.Option(
@@ -219,7 +221,7 @@ def token(
     if unknown:
         raise typer.BadParameter(f"no such role: {', '.join(unknown)}", param_hint="--role")
     try:
-        minted = Endpoints.of(data).token(sub, role or [], employee_id)
+        minted = Endpoints.of(data).token(sub or employee_id or "local", role or [], employee_id)
     except StackError as error:
         fail(str(error))
     print(minted)

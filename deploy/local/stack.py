@@ -67,6 +67,7 @@ class Stack:
         self._supervisor = Supervisor(tell)
         self._postgres: PostgresServer | None = None
         self._broker: Broker | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._timekeeper: asyncio.Task[None] | None = None
         self._endpoints: Endpoints | None = None
         self._up = False
@@ -255,7 +256,9 @@ class Stack:
             log=self.folder.logs / "postgres.log",
         )
         self._postgres = server
-        await asyncio.to_thread(server.prepare)
+        # Shielded, for a thread cannot be cancelled: stopping waits for it.
+        self._preparing = asyncio.create_task(asyncio.to_thread(server.prepare))
+        await asyncio.shield(self._preparing)
         await self._supervisor.start(Part("postgres", server.spawn, _asking(server)))
         ports["postgres"] = server.port
         await create_service_roles(server.superuser_dsn, passwords=secrets)
@@ -347,6 +350,8 @@ class Stack:
             ours["UPDRAFT_LINKS__BASE_URL"] = ends.url("registration")
         if self._broker is not None:
             ours["UPDRAFT_KAFKA__IDEMPOTENT_PRODUCER"] = "false"
+            # The embedded broker makes a consumer wait for half of its session before it may join.
+            ours["UPDRAFT_KAFKA__SESSION_SECONDS"] = "3"
             ours["UPDRAFT_OUTBOX__JOURNAL"] = "true" if self.keep else "false"
         return {**_bare(self._environment), **ours}
 
@@ -443,6 +448,8 @@ class Stack:
             supervisor.kill()
             if self._up:
                 self._note(running=False)
+            if self._preparing is not None:
+                await asyncio.wait({self._preparing})
             if self._postgres is not None:
                 self._postgres.discard()
             self.folder.unlock()
