@@ -10,16 +10,22 @@ from services.metrics.domain.facts import ROLES, EmployeeRow, PairRow, Participa
 LIVING = ("active", "paused")
 
 
+def direct_superiors(employee_id: str, employees: Mapping[str, EmployeeRow]) -> frozenset[str]:
+    """Whom a person reports to, by line or dotted line."""
+    known = employees.get(employee_id)
+    if known is None:
+        return frozenset()
+    line = [known.manager_id] if known.manager_id else []
+    return frozenset([*line, *known.dotted_line_manager_ids])
+
+
 def superiors(employee_id: str, employees: Mapping[str, EmployeeRow]) -> frozenset[str]:
     """Everyone above a person, by line or dotted line, at any depth; ends on cycles."""
     found: set[str] = set()
     ahead = [employee_id]
     while ahead:
-        known = employees.get(ahead.pop())
-        if known is None:
-            continue
-        above = {*known.dotted_line_manager_ids, *([known.manager_id] if known.manager_id else [])}
-        ahead.extend(above - found)
+        above = direct_superiors(ahead.pop(), employees) - found
+        ahead.extend(above)
         found |= above
     return frozenset(found)
 
@@ -28,8 +34,7 @@ def in_one_line(a: str, b: str, employees: Mapping[str, EmployeeRow]) -> bool:
     """Whether one is above the other, or both report to the same manager."""
     if a in superiors(b, employees) or b in superiors(a, employees):
         return True
-    one, other = employees.get(a), employees.get(b)
-    return bool(one and other and one.manager_id and one.manager_id == other.manager_id)
+    return not direct_superiors(a, employees).isdisjoint(direct_superiors(b, employees))
 
 
 def open_violations(

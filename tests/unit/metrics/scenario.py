@@ -41,8 +41,10 @@ def uuid(name: str) -> UUID:
 class Scenario:
     """Facts in the making; each method adds one and returns what identifies it."""
 
-    programme: ProgrammeRow = ProgrammeRow(
-        uuid("programme"), "open", START.date(), 180, 30, 2, min_group_size=2
+    programme: ProgrammeRow = field(
+        default_factory=lambda: ProgrammeRow(
+            uuid("programme"), "open", START.date(), 180, 30, 2, min_group_size=2
+        )
     )
     employees: list[EmployeeRow] = field(default_factory=list)
     participants: list[ParticipantRow] = field(default_factory=list)
