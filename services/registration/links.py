@@ -85,11 +85,6 @@ async def rehearse(tx: Transaction, link: Link) -> Subject:
         return subject
 
 
-def knows(action: str) -> bool:
-    """Whether links may ask for this action here."""
-    return _name_and_score(action) is not None
-
-
 async def _subject(tx: Transaction, link: Link) -> Subject:
     named = _name_and_score(link.action)
     if named is None:
