@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from services.notifications.domain.kinds import ESSENTIAL, Kind
@@ -42,7 +42,7 @@ class Candidate:
     contact: Contact | None = None
     employee_status: str | None = None
     unsubscribed: bool = False
-    quiet_hours: QuietHours = QuietHours()
+    quiet_hours: QuietHours = field(default_factory=QuietHours)
     cap: int = 3
     address_overdue: bool = False
     """The address was waited for long enough."""

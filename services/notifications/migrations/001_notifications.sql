@@ -128,7 +128,7 @@ CREATE TABLE match_runs (
 );
 
 -- Every message ever owed. owed_at, due_at and settled_at are programme time; recorded_at,
--- next_attempt_at and claimed_until are real time, because mail servers live in it.
+-- tried_since, next_attempt_at and claimed_until are real time, because mail servers live in it.
 CREATE TABLE messages (
     notification_id uuid PRIMARY KEY,
     idempotency_key text NOT NULL UNIQUE,
@@ -148,6 +148,7 @@ CREATE TABLE messages (
     -- The recipient's calendar day that the mail counts for.
     day date,
     attempts int NOT NULL DEFAULT 0,
+    tried_since timestamptz,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     next_attempt_at timestamptz NOT NULL DEFAULT '-infinity',
     claim uuid,

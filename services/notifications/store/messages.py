@@ -27,6 +27,8 @@ class Due:
     attempts: int
     recorded_seconds_ago: float
     """Real seconds since we owe it."""
+    trying_seconds: float = 0.0
+    """Real seconds since the first attempt to send it."""
 
 
 async def owe(tx: Transaction, messages: Sequence[Owed]) -> None:
@@ -64,7 +66,9 @@ async def due_messages(tx: Transaction, limit: int) -> list[Due]:
     """Messages that are due and in nobody's hands, most overdue first, locked."""
     rows = await tx.connection.fetch(
         """
-        SELECT *, extract(epoch FROM clock_timestamp() - recorded_at)::float8 AS recorded_seconds
+        SELECT *, extract(epoch FROM clock_timestamp() - recorded_at)::float8 AS recorded_seconds,
+            coalesce(extract(epoch FROM clock_timestamp() - tried_since), 0)::float8
+                AS trying_seconds
         FROM messages
         WHERE state = 'owed' AND due_at <= $1 AND next_attempt_at <= clock_timestamp()
           AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
@@ -81,6 +85,7 @@ async def due_messages(tx: Transaction, limit: int) -> list[Due]:
             owed_at=row["owed_at"],
             attempts=row["attempts"],
             recorded_seconds_ago=row["recorded_seconds"],
+            trying_seconds=row["trying_seconds"],
         )
         for row in rows
     ]
@@ -136,10 +141,13 @@ async def claim(
     tx: Transaction, sends: dict[UUID, Send], *, claim_id: UUID, lease: timedelta
 ) -> None:
     """Take messages into one sender's hands; after the lease, others may take them."""
+    if not sends:
+        return
     await tx.connection.execute(
         """
         UPDATE messages m SET claim = $3, claimed_until = clock_timestamp() + $4::interval,
-            day = r.day, attempts = attempts + 1
+            day = r.day, attempts = attempts + 1,
+            tried_since = coalesce(tried_since, clock_timestamp())
         FROM unnest($1::uuid[], $2::date[]) AS r (notification_id, day)
         WHERE m.notification_id = r.notification_id
         """,
@@ -152,6 +160,8 @@ async def claim(
 
 async def defer(tx: Transaction, defers: dict[UUID, Defer]) -> None:
     """Look at messages again later."""
+    if not defers:
+        return
     await tx.connection.execute(
         """
         UPDATE messages m SET due_at = r.until
@@ -165,6 +175,8 @@ async def defer(tx: Transaction, defers: dict[UUID, Defer]) -> None:
 
 async def settle(tx: Transaction, verdicts: dict[UUID, Suppress | Fail]) -> None:
     """Settle messages that are not sent, and say so."""
+    if not verdicts:
+        return
     rows = await tx.connection.fetch(
         """
         UPDATE messages m SET state = r.state, reason = r.reason, settled_at = $4, claim = NULL,
@@ -204,6 +216,8 @@ async def record_sent(
     tx: Transaction, notification_ids: Sequence[UUID], *, claim_id: UUID, sent_at: datetime
 ) -> None:
     """Record that the mail server took messages, and say so; lost claims change nothing."""
+    if not notification_ids:
+        return
     rows = await tx.connection.fetch(
         """
         UPDATE messages SET state = 'sent', settled_at = $3, claim = NULL, claimed_until = NULL
@@ -220,6 +234,8 @@ async def record_sent(
 
 async def record_failed(tx: Transaction, reasons: dict[UUID, str], *, claim_id: UUID) -> None:
     """Record that messages are given up, and say so."""
+    if not reasons:
+        return
     rows = await tx.connection.fetch(
         """
         UPDATE messages m SET state = 'failed', reason = r.reason, settled_at = $4, claim = NULL,
@@ -239,6 +255,8 @@ async def record_failed(tx: Transaction, reasons: dict[UUID, str], *, claim_id: 
 
 async def record_retries(tx: Transaction, waits: dict[UUID, timedelta], *, claim_id: UUID) -> None:
     """Put messages back, each to be tried again after its wait of real time."""
+    if not waits:
+        return
     await tx.connection.execute(
         """
         UPDATE messages m SET next_attempt_at = clock_timestamp() + r.wait, claim = NULL,

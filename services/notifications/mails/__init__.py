@@ -1,0 +1,1 @@
+"""What mails look like and say: texts in three languages, one layout, calendar entries."""
