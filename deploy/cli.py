@@ -22,7 +22,11 @@ T = TypeVar("T")
 
 # Commands that live in modules of their own, imported only when they are called:
 # name → "module:attribute", where the attribute is a function or a Typer app.
-_ELSEWHERE: dict[str, str] = {}
+_ELSEWHERE = {
+    "demo": "deploy.demo.command:demo",
+    "reconcile": "deploy.reconcile.command:command",
+    "contracts": "deploy.contracts:app",
+}
 
 
 class _Commands(TyperGroup):
