@@ -1,4 +1,4 @@
-"""An independent judge of living pairs: plain code over plain events, sharing nothing with matching.
+"""An independent judge of living pairs: plain code over plain events, nothing of matching.
 
 It knows every event that was delivered and every pair event that matching published, and says
 what is wrong with the pairs that live.
@@ -43,8 +43,8 @@ def violations(delivered: Iterable[Event], decided: Iterable[PairFact]) -> list[
     living = [pair for pair in newest if pair.status in LIVING]
     for pair in living:
         mentor, mentee = people[pair.mentor_id], people[pair.mentee_id]
-        for wrong in _of_pair(pair, mentor, mentee, employees):
-            found.append(f"{pair.mentor_employee_id}/{pair.mentee_employee_id}: {wrong}")
+        names = f"{pair.mentor_employee_id}/{pair.mentee_employee_id}"
+        found += [f"{names}: {wrong}" for wrong in _of_pair(pair, mentor, mentee, employees)]
         if programmes[pair.programme_id].status == "closed":
             found.append("lives in a closed programme")
         if pair.pair_id in exits:

@@ -60,7 +60,7 @@ def _someone(rng: random.Random, role: Role, number: int) -> Person:
         return rng.sample(words, rng.randint(0, min(most, len(words))))
 
     everybody = [f"{side}-{n}" for side in ("mentor", "mentee") for n in range(12)]
-    direct = frozenset(rng.sample(everybody + ["x", "y", "z"], rng.randint(0, 2)))
+    direct = frozenset(rng.sample([*everybody, "x", "y", "z"], rng.randint(0, 2)))
     seats = rng.choice((1, 1, 2, 3))
     starts = rng.choice((0, 300, 540, 900))
     return person(

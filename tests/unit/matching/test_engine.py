@@ -67,7 +67,7 @@ def _bonus(side: Seats) -> np.ndarray:
 
 
 def _oracle(edges: Edges, mentees: Seats, mentors: Seats) -> tuple[int, int, int]:
-    """Best (mentees, mentors, score) in this order by three integer programmes, one after the other."""
+    """Best (mentees, mentors, score) in this order by three integer programmes in turn."""
     n, rows, columns = len(edges.units), len(mentees.free), len(mentors.free)
     if n == 0:
         return 0, 0, 0

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections.abc import Callable
+from datetime import time
+
+import asyncpg
+import psutil
+import pytest
+
+from services.matching import jobs, runs
+from services.matching.domain.instance import canonical
+from services.matching.domain.result import Result
+from services.matching.solver import SolverFailed, solve_in_worker
+from shared.catalogue import Event, MatchRunCompleted, PairFact
+from shared.testing import published
+from tests.conftest import DatabaseFor
+from tests.integration.matching.pair_checker import violations
+from tests.integration.matching.world import PROGRAMME, World, participant_id, solve_inline
+from tests.unit.matching.company import crowd
+
+
+@pytest.fixture
+async def world(database_for: DatabaseFor) -> World:
+    return World(await database_for("matching"))
+
+
+async def _completed(world: World) -> list[MatchRunCompleted]:
+    return [e for e in await published(world.database) if isinstance(e, MatchRunCompleted)]
+
+
+async def test_a_run_says_what_it_found(world: World) -> None:
+    await world.tell(
+        world.programme(),
+        world.mentor("junior"),
+        world.mentee("senior"),
+        world.mentee("frank", languages=("fr",)),
+        world.mentee("tina", topics_wanted=({"topic": "golf"},)),
+    )
+    await world.run()
+    (run,) = await _completed(world)
+    pair = await world.pair()
+    assert (run.proposed, run.mentees_waiting, run.mentors_waiting) == (1, 2, 0)
+    assert run.objective == pair.score
+    assert run.run_id == pair.run_id
+    assert len(run.input_hash) == 64
+    assert run.trigger == "programme_changed"
+    assert {each.participant_id: each.reasons for each in run.unmatched} == {
+        participant_id("frank"): {"no_common_language": 1},
+        participant_id("tina"): {"no_wanted_topic": 1},
+    }
+
+
+async def test_nothing_new_means_no_run(world: World) -> None:
+    await world.tell(world.programme(), world.mentor("junior"))
+    await world.run()
+    world.later(days=1)
+    for _ in range(3):
+        await jobs.schedule_daily_runs(world.database, run_at=time(6))
+        await world.run()
+    assert len(await _completed(world)) == 1
+
+
+async def test_the_daily_run_comes_once_a_day_at_its_hour(world: World) -> None:
+    await world.tell(world.programme(), world.mentor("junior"))
+    await world.run()
+    await jobs.schedule_daily_runs(world.database, run_at=time(6))
+    await world.run()
+    # Told about the senior in parts, so that nobody seems ready when the participant arrives.
+    await world.tell(world.participant("senior", "mentee"))
+    await world.run()
+    await world.tell(world.employee("senior", job_level=7))
+    world.later(hours=20)
+    await jobs.schedule_daily_runs(world.database, run_at=time(6))
+    await world.run()
+    assert await world.pairs() == []
+    world.later(hours=2)
+    await jobs.schedule_daily_runs(world.database, run_at=time(6))
+    await world.run()
+    assert len(await world.pairs()) == 1
+    assert (await _completed(world))[-1].trigger == "schedule"
+
+
+async def test_a_wave_of_events_is_one_run(world: World) -> None:
+    await world.tell(world.programme())
+    await asyncio.gather(*(world.tell(world.mentor(f"j{n}")) for n in range(10)))
+    waiting = await world.database.pool.fetchval("SELECT count(*) FROM match_runs")
+    assert waiting == 1
+    await runs.carry_out_due_runs(world.database, solve_inline, debounce_seconds=60)
+    assert await _completed(world) == []
+    await world.run()
+    assert len(await _completed(world)) == 1
+
+
+@pytest.mark.parametrize("what", ["leaver", "line", "block", "withdrawn", "capacity", "closed"])
+async def test_what_happens_while_a_run_solves_is_not_overlooked(world: World, what: str) -> None:
+    await world.tell(world.programme(), world.mentor("junior", capacity=2), world.mentee("senior"))
+
+    async def slowly(text: bytes) -> Result:
+        result = await solve_inline(text)
+        assert len(result.matches) == 1
+        news: dict[str, list[Event]] = {
+            "leaver": [world.employee("junior", status="left")],
+            "line": [world.employee("junior", manager_id="senior")],
+            "block": [world.participant("senior", blocks=("junior",))],
+            "withdrawn": [world.participant("junior", status="withdrawn")],
+            "capacity": [],
+            "closed": [world.programme(status="closed")],
+        }
+        if what == "capacity":
+            await world.database.pool.execute("UPDATE participants SET capacity = 0")
+        await world.tell(news[what])
+        return result
+
+    await world.run(slowly)
+    assert await world.pairs() == []
+    (run,) = await _completed(world)
+    assert run.proposed == 0
+    state = await world.database.pool.fetchrow(
+        "SELECT * FROM match_runs WHERE trigger = 'overtaken'"
+    )
+    assert state is not None or what != "capacity"
+
+
+async def test_a_run_whose_process_dies_is_taken_up_again(world: World) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+
+    async def dies(text: bytes) -> Result:
+        raise SolverFailed("killed")
+
+    with pytest.raises(SolverFailed):
+        await world.run(dies)
+    row = await world.database.pool.fetchrow("SELECT state, attempts FROM match_runs")
+    assert tuple(row or ()) == ("running", 1)
+    await world.run()
+    assert len(await world.pairs()) == 1
+
+
+async def test_a_run_that_never_works_is_given_up(world: World) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+
+    async def dies(text: bytes) -> Result:
+        raise SolverFailed("killed")
+
+    for _ in range(runs.MOST_ATTEMPTS):
+        with pytest.raises(SolverFailed):
+            await world.run(dies)
+    await world.run(dies)
+    assert await world.database.pool.fetchval("SELECT state FROM match_runs") == "failed"
+
+
+async def test_two_replicas_carry_out_a_run_once(world: World) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+
+    async def slowly(text: bytes) -> Result:
+        await asyncio.sleep(0.2)
+        return await solve_inline(text)
+
+    await asyncio.gather(*(world.run(slowly) for _ in range(2)))
+    assert len(await _completed(world)) == 1
+    assert len(await world.pairs()) == 1
+
+
+async def test_the_worker_finds_what_the_engine_finds() -> None:
+    given = crowd(3, 30, 30)
+    text = canonical(given)
+    assert await solve_in_worker(text, 60) == await solve_inline(text)
+
+
+async def test_a_broken_worker_and_a_slow_one_are_told_and_leave_no_process() -> None:
+    with pytest.raises(SolverFailed, match="worker ended with 1"):
+        await solve_in_worker(b"not json", 60)
+    with pytest.raises(SolverFailed, match="no result within"):
+        await solve_in_worker(canonical(crowd(3, 5, 5)), 0.01)
+    assert not [
+        p for p in psutil.Process().children() if "matching.solver" in " ".join(p.cmdline())
+    ]
+
+
+async def test_the_service_itself_never_loads_the_solver() -> None:
+    code = (
+        "import sys, services.matching.app;"
+        "print([m for m in ('numpy', 'pylmcf', 'scipy') if m in sys.modules])"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert output.decode().strip() == "[]"
+
+
+async def test_everything_at_once_breaks_no_rule(world: World) -> None:
+    """Consumers, answers, jobs and runs of several replicas, all at the same time."""
+    rng = random.Random(4)
+    juniors, seniors = [f"j{n}" for n in range(8)], [f"s{n}" for n in range(8)]
+    delivered: list[Event] = []
+
+    async def tell(*events: Event) -> None:
+        for _ in range(20):
+            try:
+                await world.tell(*events)
+                break
+            except asyncpg.TransactionRollbackError:
+                await asyncio.sleep(rng.random() / 50)
+        delivered.extend(events)
+
+    await tell(world.programme(approval="automatic", mentor_capacity=2))
+    for name in juniors:
+        await tell(*world.mentor(name, capacity=2))
+    for name in seniors:
+        await tell(*world.mentee(name))
+
+    def news() -> Event:
+        junior, senior = rng.choice(juniors), rng.choice(seniors)
+        changes: list[Callable[[], Event]] = [
+            lambda: world.employee(junior, manager_id=senior),
+            lambda: world.employee(junior, manager_id=None),
+            lambda: world.employee(senior, status=rng.choice(("left", "active"))),
+            lambda: world.participant(junior, capacity=rng.randint(1, 2)),
+            lambda: world.participant(senior, blocks=(junior,)),
+        ]
+        return rng.choice(changes)()
+
+    async def disturb() -> None:
+        for _ in range(25):
+            await tell(news())
+
+    async def run_often() -> None:
+        for _ in range(15):
+            await world.run()
+            await world.tick()
+
+    await asyncio.gather(disturb(), disturb(), run_often(), run_often())
+    decided = [e for e in await published(world.database) if isinstance(e, PairFact)]
+    assert len(decided) > 10
+    assert violations(delivered, decided) == []
+
+
+async def test_a_run_of_an_unknown_programme_waits_for_nobody(world: World) -> None:
+    await world.tell(world.participant("junior"))
+    await world.run()
+    assert await world.database.pool.fetchval("SELECT state FROM match_runs") == "over"
+    world.later(days=1)
+    await world.tell(world.programme(PROGRAMME), world.employee("junior"), world.mentee("senior"))
+    await world.run()
+    assert len(await world.pairs()) == 1
