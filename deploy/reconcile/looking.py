@@ -61,7 +61,7 @@ class Audited(Protocol):
 class Place:
     """What is read, given by hand."""
 
-    auditor_dsn: str
+    auditor_dsn: str = field(repr=False)
     bootstrap_servers: str
     mails_dir: Path | None = None
     clock: Clock = field(default_factory=Clock)
