@@ -170,19 +170,27 @@ PARTICIPANT, PAIR, SESSION = uuid("junior1"), uuid("pair1"), uuid("session1-10")
     [
         (
             f"DELETE FROM matching.participants WHERE participant_id = '{PARTICIPANT}'",
-            f"participants {PARTICIPANT}: version 2 ready here, missing there"
-            " (registration → matching)",
+            (
+                f"participants {PARTICIPANT}: version 2 ready here, missing there"
+                " (registration → matching)"
+            ),
         ),
         (
-            f"UPDATE notifications.pairs SET version = 1, status = 'proposed'"
-            f" WHERE pair_id = '{PAIR}'",
-            f"pairs {PAIR}: version 2 active here, version 1 proposed there"
-            " (matching → notifications)",
+            (
+                f"UPDATE notifications.pairs SET version = 1, status = 'proposed'"
+                f" WHERE pair_id = '{PAIR}'"
+            ),
+            (
+                f"pairs {PAIR}: version 2 active here, version 1 proposed there"
+                " (matching → notifications)"
+            ),
         ),
         (
             f"UPDATE metrics.sessions SET status = 'disputed' WHERE session_id = '{SESSION}'",
-            f"sessions {SESSION}: version 3 confirmed here, version 3 disputed there"
-            " (registration → metrics)",
+            (
+                f"sessions {SESSION}: version 3 confirmed here, version 3 disputed there"
+                " (registration → metrics)"
+            ),
         ),
         (
             "INSERT INTO registration.employees VALUES ('ghost', 1, 'active')",
@@ -190,39 +198,55 @@ PARTICIPANT, PAIR, SESSION = uuid("junior1"), uuid("pair1"), uuid("session1-10")
         ),
         (
             "UPDATE registration.programmes SET version = 2",
-            f"programmes {PROGRAMME}: version 2 open here, version 1 open there"
-            " (registration → topic)",
+            (
+                f"programmes {PROGRAMME}: version 2 open here, version 1 open there"
+                " (registration → topic)"
+            ),
         ),
         (
-            f"UPDATE metrics.measures SET numerator = 7, value = 0.875 WHERE kpi = 'match_rate'"
-            " AND period_kind = 'programme' AND dimension = 'all'",
-            f"kpis {PROGRAMME}|match_rate|programme:2026-01-05|all|all:"
-            " 8 ÷ 8 = 1.0 by the events, 7.0 ÷ 8.0 = 0.875 by metrics (topics → metrics)",
+            (
+                "UPDATE metrics.measures SET numerator = 7, value = 0.875 WHERE kpi = 'match_rate'"
+                " AND period_kind = 'programme' AND dimension = 'all'"
+            ),
+            (
+                f"kpis {PROGRAMME}|match_rate|programme:2026-01-05|all|all:"
+                " 8 ÷ 8 = 1.0 by the events, 7.0 ÷ 8.0 = 0.875 by metrics (topics → metrics)"
+            ),
         ),
         (
-            "UPDATE metrics.measures SET suppressed = true WHERE kpi = 'nps'"
-            " AND period_kind = 'programme' AND dimension = 'all'",
-            f"measures {PROGRAMME}|nps|programme:2026-01-05|all|all:"
-            " suppressed here, 0.0 ÷ 0.0 = None there (metrics → topic)",
+            (
+                "UPDATE metrics.measures SET suppressed = true WHERE kpi = 'nps'"
+                " AND period_kind = 'programme' AND dimension = 'all'"
+            ),
+            (
+                f"measures {PROGRAMME}|nps|programme:2026-01-05|all|all:"
+                " suppressed here, 0.0 ÷ 0.0 = None there (metrics → topic)"
+            ),
         ),
         (
             "DELETE FROM metrics.measured",
             f"kpis {PROGRAMME}: was never measured (topics → metrics)",
         ),
         (
-            "INSERT INTO matching.outbox (event_id, topic, key, headers) VALUES"
-            f" ('{PAIR}', 'updraft.pairs', 'x', '{{}}')",
+            (
+                "INSERT INTO matching.outbox (event_id, topic, key, headers) VALUES"
+                f" ('{PAIR}', 'updraft.pairs', 'x', '{{}}')"
+            ),
             "outbox : 1 events wait to be published (matching)",
         ),
         (
-            "INSERT INTO matching.parked (consumer, event_id, topic, part, off, headers, reason,"
-            f" parked_at) VALUES ('matching', '{PAIR}', 'updraft.sessions', 0, 0, '[]',"
-            " 'held: missing', now())",
+            (
+                "INSERT INTO matching.parked (consumer, event_id, topic, part, off, headers,"
+                f" reason, parked_at) VALUES ('matching', '{PAIR}', 'updraft.sessions', 0, 0, '[]',"
+                " 'held: missing', now())"
+            ),
             "parked updraft.sessions: held: missing: 1 records (matching)",
         ),
         (
-            "UPDATE notifications.messages SET state = 'failed' WHERE notification_id ="
-            f" '{uuid('mail1-2')}'",
+            (
+                "UPDATE notifications.messages SET state = 'failed' WHERE notification_id ="
+                f" '{uuid('mail1-2')}'"
+            ),
             f"messages {uuid('mail1-2')}: failed here, sent there (notifications → metrics)",
         ),
         (
@@ -230,10 +254,14 @@ PARTICIPANT, PAIR, SESSION = uuid("junior1"), uuid("pair1"), uuid("session1-10")
             f"messages {uuid('mail2-2')}: sent here, not known there (notifications → metrics)",
         ),
         (
-            "UPDATE notifications.messages SET state = 'suppressed' WHERE notification_id ="
-            f" '{uuid('mail1-2')}'",
-            f"messages {uuid('mail1-2')}: proposal was held back, but arrived"
-            " (notifications → mails)",
+            (
+                "UPDATE notifications.messages SET state = 'suppressed' WHERE notification_id ="
+                f" '{uuid('mail1-2')}'"
+            ),
+            (
+                f"messages {uuid('mail1-2')}: proposal was held back, but arrived"
+                " (notifications → mails)"
+            ),
         ),
     ],
 )
