@@ -1,0 +1,203 @@
+"""`updraft demo`: a whole programme on this machine, from HR records to KPIs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+START = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
+DEFAULT_SPEED = 126_000.0
+"""About 1.5 programme days a second: 200 days in less than 140 seconds."""
+_HERE = Path(__file__).parent
+
+
+def demo(
+    hr_file: Annotated[
+        Path | None, typer.Option(help="A CSV file with HR records; needs --mapping.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="How the columns of the HR file are read (YAML).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same company and same dice.")] = 1,
+    people: Annotated[
+        int, typer.Option(min=60, max=20_000, help="Size of the invented company.")
+    ] = 1000,
+    speed: Annotated[
+        float, typer.Option(min=1000, max=500_000, help="How many times as fast as real time.")
+    ] = DEFAULT_SPEED,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder for logs and mails; a new one if not given.")
+    ] = None,
+) -> None:
+    """Play six months of a reverse-mentoring programme and show what came of it.
+
+    Everything is real but the people: four service processes, a broker, Postgres, mails, signed
+    links. Exit code 1 if the services disagree with each other, or one was restarted or too big.
+    """
+    from deploy.cli import fail, finish
+    from deploy.demo.company import company
+    from deploy.demo.hr_file import HrFileError, workforce_from
+
+    if (hr_file is None) != (mapping is None):
+        raise typer.BadParameter("give both --hr-file and --mapping, or neither")
+    try:
+        if hr_file is not None and mapping is not None:
+            workforce = workforce_from(hr_file, mapping, today=START.date())
+        else:
+            workforce = company(people, seed=seed, today=START.date())
+    except HrFileError as error:
+        fail(str(error))
+    problems = finish(_demo(workforce, seed=seed, speed=speed, keep=keep, data=data))
+    if problems:
+        raise typer.Exit(1)
+
+
+async def _demo(
+    workforce: Any, *, seed: int, speed: float, keep: bool, data: Path | None
+) -> list[str]:
+    from deploy.demo import tables
+    from deploy.demo.hr_platform import HrPlatform
+    from deploy.demo.mailbox import Mailbox
+    from deploy.demo.office import Office
+    from deploy.demo.play import Play
+    from deploy.demo.progress import Show
+    from deploy.local.stack import Stack
+
+    console = Console()
+    began = time.monotonic()
+
+    def tell(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:5.1f} s[/dim]  {escape(line)}")
+
+    for line in tables.source_of_people(workforce):
+        console.print(escape(line), highlight=False)
+    async with Stack(data, start=START, speed=speed, tell=tell) as stack:
+        urls = {name: stack.url(name) for name in ("registration", "matching", "metrics")}
+        mailbox = Mailbox(stack.mails_dir, Play.interesting_mails())
+        async with (
+            Office(urls, stack.token, seed=seed) as office,
+            HrPlatform(workforce, stack.bootstrap_servers, seed=seed) as platform,
+        ):
+            show = Show(console)
+            play = Play(
+                workforce, office, platform, mailbox, stack.clock, seed=seed, watch=show.update
+            )
+            await play.load_people()
+            known = await play.wait_for_people(real_seconds=60)
+            tell(f"HR published {platform.sent.total():,} records")
+            if not known:
+                tell("registration does not know everybody yet; the play begins all the same")
+            await play.open_programme()
+            tell("the programme is open; people begin to react to their mails")
+            with show:
+                show.follow(play)
+                await play.live()
+            tell(f"six months are over, {office.requests:,} HTTP requests were made")
+            await play.close()
+            quiet = await stack.drained(30)
+            problems = [] if quiet else ["events were still on their way 30 s after the end"]
+            problems += await _closing(console, stack, play, tell)
+            tell("done")
+            _verdict(console, stack, problems)
+            if keep:
+                console.print("Everything stays up: Ctrl-C stops it.")
+                await _forever()
+    return problems
+
+
+async def _forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[str]:
+    """All tables and checks; returns what went wrong."""
+    from deploy.demo import tables
+    from deploy.demo.outcome import read_topics, violations
+
+    programme_id, office = play.scene.programme_id, play.office
+    told = await read_topics(stack.bootstrap_servers)
+    play.mailbox.new_mails()
+    tables.show_funnel(console, tables.funnel(told, play.workforce))
+    path = f"/programmes/{programme_id}/kpis"
+    tables.show_kpis(console, await office.as_manager("GET", path, service="metrics"))
+    for pair_id in _telling_pairs(told):
+        path = f"/pairs/{pair_id}/explanation"
+        explanation = await office.as_manager("GET", path, service="matching")
+        tables.show_explanation(console, explanation, pair_id)
+    tables.show_counts(console, "Pairs that ended early or never formed", _ends(told), what="how")
+    tables.show_counts(console, "Mails by kind", play.mailbox.counts)
+    tables.show_counts(console, "What HR told", play.story.told, what="about")
+    parked = tables.parked_by_reason(await office.as_hr("GET", "/hr/parked-records"))
+    tables.show_counts(console, "Parked HR records", parked, what="reason")
+    tables.show_events(console, told)
+    if office.refusals:
+        refusals = {
+            f"{what} → {status}: {office.first_refusal[what, status]}"[:150]: count
+            for (what, status), count in office.refusals.items()
+        }
+        tables.show_counts(console, "Requests refused", refusals, what="what, and why at first")
+    resident = {name: stack.rss(name) for name in stack.restarts}
+    problems = tables.show_memory(console, resident, stack.restarts)
+    # Two real seconds are what the guard may need to see a change.
+    broken = violations(told, grace=timedelta(seconds=2 * stack.clock.speed))
+    tell(f"pairs that ever broke a hard rule: {len(broken)}")
+    problems += broken
+    problems += [f"the play stumbled: {error!r}" for error in play.agenda.failures[:5]]
+    problems += await _differences(stack, tell)
+    return problems
+
+
+async def _differences(stack: Any, tell: Any) -> list[str]:
+    from deploy.reconcile import reconcile
+
+    found = await reconcile(stack)
+    tell(f"reconciliation: {len(found)} differences")
+    return [f"reconciliation: {difference}" for difference in found]
+
+
+def _telling_pairs(told: Any) -> list[str]:
+    """Three pairs that formed: the best, the middle and the weakest match."""
+    lives = [max(facts, key=lambda fact: fact.version) for facts in told.pairs.values()]
+    formed = sorted((p for p in lives if p.created_at is not None), key=lambda p: -p.score)
+    if not formed:
+        return []
+    places = sorted({0, len(formed) // 2, len(formed) - 1})
+    return [str(formed[place].pair_id) for place in places]
+
+
+def _ends(told: Any) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for facts in told.pairs.values():
+        last = max(facts, key=lambda fact: fact.version)
+        if last.status != "completed":
+            name = last.status if last.reason is None else f"{last.status}: {last.reason}"
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _verdict(console: Console, stack: Any, problems: list[str]) -> None:
+    for problem in problems[:40]:
+        console.print(f"[red]✗[/red] {escape(problem)}", highlight=False)
+    if len(problems) > 40:
+        console.print(f"[red]✗[/red] and {len(problems) - 40} more")
+    if not problems:
+        console.print(
+            "[green]✓[/green] The four services agree, nothing was restarted, no pair ever broke "
+            "a hard rule."
+        )
+    console.print(f"Mails: {stack.mails_dir}\nLogs:  {stack.logs_dir}", highlight=False)
+    if stack.endpoints is not None:
+        console.print(
+            f"While it runs: mails {stack.mail_url}, API {stack.url('registration')}/docs",
+            highlight=False,
+        )

@@ -1,0 +1,116 @@
+"""Everyone's mailbox: the folder of `.eml` files, read as it grows."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+from email.utils import parseaddr
+from pathlib import Path
+
+_NAME = re.compile(r"^(\d+)-(.+)\.eml$")
+_LINK = re.compile(r"https?://[^\s<>\"']+/l/([A-Za-z0-9_.~=-]+)")
+
+
+@dataclass(frozen=True)
+class MailLink:
+    """A one-click link found in a mail's text."""
+
+    url: str
+    action: str
+    pair_id: str | None = None
+    session_id: str | None = None
+    programme_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail as a person would see it."""
+
+    number: int
+    kind: str
+    to: str
+    subject: str
+    links: tuple[MailLink, ...]
+
+    def link(self, action: str) -> MailLink | None:
+        """The first link of this action."""
+        return next((link for link in self.links if link.action == action), None)
+
+
+class Mailbox:
+    """Watches a folder; each mail is looked at once, and parsed only if its kind is of interest."""
+
+    def __init__(self, folder: Path, interesting: frozenset[str]) -> None:
+        self._folder = folder
+        self._interesting = interesting
+        self._seen: set[str] = set()
+        self.counts: Counter[str] = Counter()
+
+    def new_mails(self) -> list[Mail]:
+        """Mails of interesting kinds that came since the last look, in the order of arrival."""
+        found: list[tuple[int, str, str]] = []
+        try:
+            with os.scandir(self._folder) as entries:
+                names = [entry.name for entry in entries]
+        except FileNotFoundError:
+            return []
+        for name in names:
+            if name in self._seen or (match := _NAME.match(name)) is None:
+                continue
+            self._seen.add(name)
+            self.counts[match[2]] += 1
+            if match[2] in self._interesting:
+                found.append((int(match[1]), match[2], name))
+        return [
+            parse_mail((self._folder / name).read_bytes(), number=number, kind=kind)
+            for number, kind, name in sorted(found)
+        ]
+
+
+def parse_mail(content: bytes, *, number: int = 0, kind: str | None = None) -> Mail:
+    """Recipient, subject and links of a mail."""
+    # The old policy parses headers lazily: thousands of mails are read while the services work.
+    message = BytesParser(policy=compat32).parsebytes(content)
+    return Mail(
+        number=number,
+        kind=kind or str(message.get("X-Updraft-Kind", "")),
+        to=parseaddr(str(message.get("To", "")))[1].lower(),
+        subject=str(message.get("Subject", "")),
+        links=tuple(_links(_text(message))),
+    )
+
+
+def _text(message: Message) -> str:
+    for part in message.walk():
+        if part.get_content_type() == "text/plain":
+            payload = part.get_payload(decode=True)
+            if isinstance(payload, bytes):
+                return payload.decode(part.get_content_charset() or "utf-8", "replace")
+    return ""
+
+
+def _links(text: str) -> list[MailLink]:
+    return [_read_link(match[0], match[1]) for match in _LINK.finditer(text)]
+
+
+def _read_link(url: str, token: str) -> MailLink:
+    """What a link is for, by its own claims; only the service can tell whether it is genuine."""
+    try:
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        return MailLink(
+            url=url,
+            action=str(claims["act"]),
+            pair_id=claims.get("pair"),
+            session_id=claims.get("ses"),
+            programme_id=claims.get("prg"),
+        )
+    except (IndexError, KeyError, TypeError, ValueError):
+        return MailLink(url=url, action="")
