@@ -232,9 +232,8 @@ async def _check_eligible(
     rules.check_eligible(programme, employee, role, today)
     level = employee.job_level
     if level not in counterparts:
-        levels = rules.counterpart_levels(programme, role, level)
         counterparts[level] = await participants.counterpart_exists(
-            tx.connection, levels, programme.audience, today
+            tx.connection, rules.counterparts(programme, role, level, today)
         )
     if not counterparts[level]:
         raise rules.no_counterpart(programme, role)

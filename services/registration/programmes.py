@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from uuid import UUID
 
 from services.registration import facts, participation
-from services.registration.domain.programmes import check_dates, check_runs
+from services.registration.domain.programmes import check_dates, check_runs, check_start
 from services.registration.domain.rules import Unknown
 from services.registration.store import programmes
 from services.registration.store.programmes import StoredProgramme
@@ -17,7 +18,7 @@ from shared.ids import new_id
 
 async def open_programme(tx: Transaction, rules: ProgrammeRules) -> StoredProgramme:
     """Open a programme."""
-    check_dates(rules.starts_on, rules.ends_on, tx.now.date())
+    _check_dates(rules, tx.now.date())
     stored = await programmes.save(tx.connection, new_id(tx.now), 1, "open", rules, tx.now)
     tx.publish(facts.programme_fact(ProgrammeOpened, stored))
     return stored
@@ -34,7 +35,7 @@ async def change_programme(
     rules = change(stored.rules)
     if rules == stored.rules:
         return stored
-    check_dates(rules.starts_on, rules.ends_on, tx.now.date())
+    _check_dates(rules, tx.now.date())
     version = stored.programme.version + 1
     changed = await programmes.save(tx.connection, programme_id, version, "open", rules, tx.now)
     tx.publish(facts.programme_fact(ProgrammeChanged, changed))
@@ -57,6 +58,11 @@ async def close_programmes_that_are_over(database: Database) -> None:
     async with database.transaction() as tx:
         for stored in await programmes.programmes_over(tx.connection, tx.now.date()):
             await _close(tx, stored)
+
+
+def _check_dates(rules: ProgrammeRules, today: date) -> None:
+    check_start(rules.starts_on, today)
+    check_dates(rules.starts_on, rules.ends_on, today)
 
 
 async def _close(tx: Transaction, stored: StoredProgramme) -> StoredProgramme:

@@ -10,13 +10,14 @@ from services.registration.api.answers import HrOrAuditor, secured_router
 from services.registration.api.views import EmployeeView, ParkedView
 from services.registration.domain.rules import Unknown
 from services.registration.store import directory, people
+from shared.catalogue import EmployeeId
 from shared.http import Tx
 
 router = secured_router("hr")
 
 
 @router.get("/hr/employees/{employee_id}", summary="Show a person")
-async def show_employee(employee_id: str, tx: Tx, who: HrOrAuditor) -> EmployeeView:
+async def show_employee(employee_id: EmployeeId, tx: Tx, who: HrOrAuditor) -> EmployeeView:
     """The state in force. An auditor sees no name and no address."""
     employee = await directory.employee(tx.connection, employee_id)
     if employee is None:

@@ -31,7 +31,7 @@ from services.registration.api.views import (
     profile_with,
 )
 from services.registration.domain.employment import Employee
-from services.registration.domain.participation import Profile, default_profile
+from services.registration.domain.participation import Profile, Status, default_profile
 from services.registration.domain.programmes import Programme
 from services.registration.domain.rules import Unknown
 from services.registration.store import participants as participant_rows
@@ -132,7 +132,7 @@ async def list_participants(
     who: Overseer,  # noqa: ARG001
     request: Request,
     answer: Response,
-    status: Annotated[str | None, Query(description="Only those of this status.")] = None,
+    status: Annotated[Status | None, Query(description="Only those of this status.")] = None,
     after: Annotated[UUID | None, Query(description="Only those after this participant.")] = None,
     limit: Annotated[int, Query(ge=1, le=5000, description="At most so many.")] = 1000,
 ) -> list[ParticipantView]:

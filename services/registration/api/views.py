@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, create_model
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    computed_field,
+    create_model,
+)
 
 from services.registration.domain.concerns import Concern
 from services.registration.domain.employment import Contact, Employee
@@ -20,7 +28,6 @@ from services.registration.domain.sessions import Session
 from services.registration.store.programmes import StoredProgramme
 from shared.catalogue import (
     EmployeeId,
-    Moment,
     ProgrammeRules,
     Role,
     Text,
@@ -38,13 +45,23 @@ Words = Annotated[
     str,
     Field(min_length=1, max_length=4000, pattern=r"^[^\x00]*$"),
 ]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside of the calendar; send a time of this century") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Minutes = Annotated[int, Field(ge=5, le=480, description="Length in minutes.")]
 
 
 class Body(BaseModel):
     """A request body: a field that is not known is refused, so that a typo is noticed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class View(BaseModel):
@@ -59,7 +76,9 @@ class View(BaseModel):
 class OpenProgramme(ProgrammeRules):
     """The rules of a new programme; everything but `name` and `starts_on` has a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    kpi_targets: dict[Text, float] = Field(default_factory=dict, max_length=100)
 
 
 ChangeProgramme: type[BaseModel] = create_model(
@@ -69,7 +88,7 @@ ChangeProgramme: type[BaseModel] = create_model(
     # The programme as it is fills what is absent, so a default here would only mislead.
     **{  # type: ignore[call-overload]
         name: (field.rebuild_annotation(), Field(default=None, validate_default=False))
-        for name, field in ProgrammeRules.model_fields.items()
+        for name, field in OpenProgramme.model_fields.items()
     },
 )
 
@@ -346,21 +365,21 @@ class AnswerView(View):
 class Booking(Body):
     """A session to book."""
 
-    starts_at: Moment
+    starts_at: Instant
     minutes: Minutes | None = Field(default=None, description="Default: what the programme says.")
 
 
 class Move(Body):
     """Another time for a booked session."""
 
-    starts_at: Moment
+    starts_at: Instant
     minutes: Minutes | None = Field(default=None, description="Default: as long as it was.")
 
 
 class UnbookedSession(Body):
     """A session that was held without having been booked."""
 
-    started_at: Moment
+    started_at: Instant
     minutes: Minutes
 
 

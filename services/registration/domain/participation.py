@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from services.registration.domain.rules import Invalid, Overtaken, RuleBroken
 
 Status = Literal["invited", "enrolled", "ready", "paused", "withdrawn"]
 Withdrawer = Literal["participant", "manager", "employment"]
+_HIGHEST_LEVEL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +75,33 @@ class Participant:
 
 
 @dataclass(frozen=True, slots=True)
-class LevelRange:
-    """The job levels, both included, at which a counterpart would do."""
+class Counterparts:
+    """Who would do as a counterpart: the audience, at these levels, both included."""
 
-    lowest: int
-    highest: int
+    lowest_level: int
+    highest_level: int
+    hired_until: date
+    departments: tuple[str, ...]
+    countries: tuple[str, ...]
 
 
-def counterpart_levels(programme: Programme, role: Role, job_level: int) -> LevelRange:
-    """Levels of the people whom somebody of this role and level could be paired with."""
+def counterparts(programme: Programme, role: Role, job_level: int, today: date) -> Counterparts:
+    """The people with whom somebody of this role and level could be paired."""
     audience = programme.audience
+    lowest, highest = 0, _HIGHEST_LEVEL
     if role == "mentor":
-        return LevelRange(max(job_level + programme.min_level_gap, audience.mentee_min_level), 100)
-    return LevelRange(0, min(job_level - programme.min_level_gap, audience.mentor_max_level))
+        lowest = max(job_level + programme.min_level_gap, audience.mentee_min_level)
+    else:
+        highest = min(job_level - programme.min_level_gap, audience.mentor_max_level)
+    days = min(audience.min_tenure_days, today.toordinal() - 1)
+    return Counterparts(
+        # No level is outside of these, and the store's integers end somewhere.
+        lowest_level=min(lowest, _HIGHEST_LEVEL + 1),
+        highest_level=max(highest, -1),
+        hired_until=today - timedelta(days=days),
+        departments=audience.departments,
+        countries=audience.countries,
+    )
 
 
 def check_eligible(programme: Programme, employee: Employee, role: Role, today: date) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.registration.domain.rules import Invalid, RuleBroken
 
 Role = Literal["mentor", "mentee"]
+_YEARS_AHEAD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,14 @@ def check_runs(programme: Programme, today: date) -> None:
             "programme_id",
             f"The programme ended on {programme.ends_on}.",
             "Choose a programme that still runs.",
+        )
+
+
+def check_start(starts_on: date, today: date) -> None:
+    """Raises Invalid for a start that nobody who opens a programme can mean."""
+    if starts_on.year > today.year + _YEARS_AHEAD:
+        raise Invalid(
+            "starts_on", f"Is more than {_YEARS_AHEAD} years away.", "Choose an earlier start."
         )
 
 

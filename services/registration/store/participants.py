@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from services.registration.domain.participation import Offer, Participant, Profile, Want
-from services.registration.domain.programmes import Audience
 
 if TYPE_CHECKING:
-    from datetime import date
-
     import asyncpg
 
-    from services.registration.domain.participation import LevelRange
+    from services.registration.domain.participation import Counterparts
     from shared.database import Connection
 
 
@@ -172,13 +169,8 @@ async def living_pairs(connection: Connection, participant_ids: Sequence[UUID]) 
     return {row["id"]: row["pairs"] for row in rows}
 
 
-async def counterpart_exists(
-    connection: Connection,
-    levels: LevelRange,
-    audience: Audience,
-    today: date,
-) -> bool:
-    """Whether somebody in active service, of these levels, belongs to the audience."""
+async def counterpart_exists(connection: Connection, wanted: Counterparts) -> bool:
+    """Whether somebody in active service would do as a counterpart."""
     return bool(
         await connection.fetchval(
             """
@@ -186,17 +178,16 @@ async def counterpart_exists(
                 SELECT FROM employees
                 WHERE status = 'active'
                   AND job_level BETWEEN $1 AND $2
-                  AND ($3::text[] = '{}' OR department = ANY ($3))
-                  AND ($4::text[] = '{}' OR country = ANY ($4))
-                  AND start_date <= $5::date - $6::integer
+                  AND start_date <= $3
+                  AND ($4::text[] = '{}' OR department = ANY ($4))
+                  AND ($5::text[] = '{}' OR country = ANY ($5))
             )
             """,
-            levels.lowest,
-            levels.highest,
-            list(audience.departments),
-            list(audience.countries),
-            today,
-            audience.min_tenure_days,
+            wanted.lowest_level,
+            wanted.highest_level,
+            wanted.hired_until,
+            list(wanted.departments),
+            list(wanted.countries),
         )
     )
 
