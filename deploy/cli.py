@@ -185,6 +185,9 @@ def _introduce(stack: Any) -> None:
     table.add_row("issuer", f"{stack.issuer_url} (local use only: it trusts everybody here)")
     table.add_row("Kafka", stack.bootstrap_servers)
     table.add_row("folder", str(stack.run_dir))
+    if stack.data_dir is not None and not stack.data_dir.is_relative_to(stack.run_dir):
+        # For root in a folder that is closed to the user that Postgres runs as.
+        table.add_row("database", str(stack.data_dir))
     table.add_row("time", f"{stack.clock.now():%Y-%m-%d %H:%M} UTC, {stack.clock.speed:g}× real")
     _out.print(table, soft_wrap=True)
     _out.print(

@@ -164,9 +164,10 @@ async def create_topics(bootstrap_servers: str, wanted: Sequence[Topic] | None =
         known = set(await admin.list_topics())
         missing = [topic for topic in wanted or topics() if topic.name not in known]
         if missing:
+            copies = min(3, len((await admin.describe_cluster())["brokers"]))
             answer = await admin.create_topics(
                 [
-                    NewTopic(topic.name, topic.partitions, 1, topic_configs=topic.config)
+                    NewTopic(topic.name, topic.partitions, copies, topic_configs=topic.config)
                     for topic in missing
                 ]
             )

@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):  # noqa: N818 - named by the fact
@@ -29,18 +28,21 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
     async def main() -> T:
         loop = asyncio.get_running_loop()
+        signals = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # As nohup has it.
+            signals.append(signal.SIGHUP)
         task = asyncio.ensure_future(work)
 
         def interrupt(number: int) -> None:
             first.append(number)
             task.cancel()
 
-        for number in _SIGNALS:
+        for number in signals:
             loop.add_signal_handler(number, interrupt, number)
         try:
             return await task
         finally:
-            for number in _SIGNALS:
+            for number in signals:
                 loop.remove_signal_handler(number)
 
     try:

@@ -97,6 +97,11 @@ class Stack:
         return self.folder.logs
 
     @property
+    def data_dir(self) -> Path | None:
+        """Where Postgres keeps its data; None where it is not ours."""
+        return self._postgres.data if self._postgres is not None else None
+
+    @property
     def bootstrap_servers(self) -> str:
         """Where Kafka clients connect."""
         return self.endpoints.bootstrap_servers

@@ -34,6 +34,7 @@ DUMMIES = dict.fromkeys(SERVICES, DUMMY)
 def folder():
     # Not pytest's own: for root that is closed to the user that Postgres runs as.
     made = Path(tempfile.mkdtemp(prefix="updraft-"))
+    made.chmod(0o711)
     yield made
     shutil.rmtree(made)
 
