@@ -142,6 +142,8 @@ def compose(letter: Letter, sender: Sender) -> EmailMessage:
     mail.add_alternative(body, subtype="html", cte="quoted-printable")
     if letter.message.kind in CALENDAR and letter.session is not None:
         _attach_calendar(mail, letter, sender, language)
+    # After the bodies: setting one drops the content headers before it.
+    mail["Content-Language"] = language.code
     return mail
 
 
@@ -161,7 +163,6 @@ def _address_mail(
     mail["Subject"] = subject
     mail["Date"] = format_datetime(letter.now)
     mail["Message-ID"] = message_id(letter.message.key, sender.domain)
-    mail["Content-Language"] = language_of(letter.to.locale, zone_of(letter.to.timezone)).code
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Updraft-Kind"] = str(letter.message.kind)
     mail["X-Updraft-Notification-Id"] = str(letter.notification_id)
