@@ -44,8 +44,9 @@ class TokenVerifier:
             key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
             claims = jwt.decode(
                 token,
-                key.key,
-                algorithms=_ALGORITHMS,
+                key,
+                # Another algorithm than the key's own is a forgery, not a failure of ours.
+                algorithms=[key.algorithm_name],
                 audience=self._settings.audience,
                 issuer=self._settings.issuer,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
