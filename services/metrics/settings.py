@@ -10,5 +10,5 @@ from shared.settings import ServiceSettings
 class Settings(ServiceSettings):
     """What metrics can be told besides what every service can."""
 
-    measure_every_seconds: float = Field(default=2.0, gt=0)
+    measure_every_seconds: float = Field(default=3.0, gt=0)
     """Real seconds between two looks for programmes whose KPIs are out of date."""

@@ -100,8 +100,8 @@ def settled(observations: Sequence[Observation]) -> Sequence[Observation]:
 
 
 def _sums(observations: Sequence[Observation]) -> tuple[float, float]:
-    numerator = float(sum(one.numerator or 0 for one in observations))
-    return numerator, float(sum(one.denominator for one in observations))
+    numerator = sum([one.numerator or 0 for one in observations])
+    return float(numerator), float(sum([one.denominator for one in observations]))
 
 
 def _percentile(observations: Sequence[Observation], share: float) -> Figures:

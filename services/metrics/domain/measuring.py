@@ -63,7 +63,7 @@ def measure(facts: Facts, now: datetime) -> Measures:
 
 def _measures(kpi: Kpi, whole: View, months: Sequence[View]) -> Measures:
     minimum = whole.facts.programme.min_group_size if kpi.personal else 0
-    groups = _cells(kpi, whole)
+    groups = _cells(kpi, whole, kpi.dimensions)
     measures: Measures = {}
     total = groups.get("all", {}).get("all")
     nothing_shown = total is not None and too_small(total.people, minimum)
@@ -76,7 +76,7 @@ def _measures(kpi: Kpi, whole: View, months: Sequence[View]) -> Measures:
         for group, cell in cells.items():
             key = MeasureKey(kpi.name, whole.window, dimension, group)
             measures[key] = _shown(kpi, cell, hide=nothing_shown or group in secret)
-    series = {view.window: _cells(kpi, view)["all"]["all"] for view in months}
+    series = {view.window: _cells(kpi, view, ("all",))["all"]["all"] for view in months}
     secret_months = hidden(_people(series), minimum, add_up=kpi.adds_up)
     for window, cell in series.items():
         key = MeasureKey(kpi.name, window, "all", "all")
@@ -84,15 +84,18 @@ def _measures(kpi: Kpi, whole: View, months: Sequence[View]) -> Measures:
     return measures
 
 
-def _cells(kpi: Kpi, view: View) -> dict[Dimension, dict[str, _Cell]]:
+def _cells(
+    kpi: Kpi, view: View, dimensions: Sequence[Dimension]
+) -> dict[Dimension, dict[str, _Cell]]:
     """Figures by dimension and group; `all` is there even when nothing was observed."""
-    observed: dict[Dimension, dict[str, list[Observation]]] = {name: {} for name in kpi.dimensions}
+    observed: dict[Dimension, dict[str, list[Observation]]] = {name: {} for name in dimensions}
     if "all" in observed:
         observed["all"]["all"] = []
     for one in kpi.observe(view):
-        for dimension in kpi.dimensions:
-            if dimension in one.groups:
-                observed[dimension].setdefault(one.groups[dimension], []).append(one)
+        for dimension in dimensions:
+            group = one.groups.get(dimension)
+            if group is not None:
+                observed[dimension].setdefault(group, []).append(one)
     return {
         dimension: {
             group: _Cell(kpi.combine(members), _shown_people(members))
@@ -103,14 +106,12 @@ def _cells(kpi: Kpi, view: View) -> dict[Dimension, dict[str, _Cell]]:
 
 
 def _shown_people(observations: Sequence[Observation]) -> People:
-    sides: list[set[str]] = []
-    for one in settled(observations):
-        for position, person in enumerate(one.people):
-            if position == len(sides):
-                sides.append(set())
-            if person is not None:
-                sides[position].add(person)
-    return tuple(frozenset(side) for side in sides)
+    width = max((len(one.people) for one in observations), default=0)
+    shown = [one.people for one in settled(observations) if one.people]
+    return tuple(
+        frozenset(person for people in shown if (person := people[side]) is not None)
+        for side in range(width)
+    )
 
 
 def _reasons(cells: dict[str, _Cell], minimum: int) -> tuple[dict[str, _Cell], frozenset[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
@@ -18,6 +18,7 @@ from services.metrics.domain.facts import (
     state_at,
 )
 
+_EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _TICK = timedelta(microseconds=1)
 # A wrong date in one fact must not make a thousand months to measure.
 _REACH = timedelta(days=400)
@@ -80,9 +81,14 @@ class View:
         """Whether something that happened at `moment` belongs to the period."""
         if moment is None or moment > self.now:
             return False
+        begins, ends = self._bounds
+        return begins <= moment < ends
+
+    @cached_property
+    def _bounds(self) -> tuple[datetime, datetime]:
         if self.window.kind == "programme":
-            return True
-        return midnight(self.window.start) <= moment < midnight(self.window.end)
+            return _EVER
+        return midnight(self.window.start), midnight(self.window.end)
 
     @cached_property
     def employees(self) -> dict[str, EmployeeRow]:

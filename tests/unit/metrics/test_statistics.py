@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.metrics.domain.statistics import percentile, stratified_difference, wilson_interval
@@ -11,6 +11,7 @@ def test_percentiles_interpolate_like_postgres():
     assert percentile([7], 0.95) == 7
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_interval_holds_the_share(counts):
     successes, n = counts

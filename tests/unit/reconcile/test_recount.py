@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.reconcile.kpis import Recount
@@ -160,6 +160,7 @@ def _end(draw, history, mentor, mentee, created):
         )
 
 
+@settings(deadline=None)
 @given(programmes(), st.integers(0, 120))
 def test_both_computations_agree_at_any_moment(history, n):
     now = day(n) + (day(1) - day(0.5))
