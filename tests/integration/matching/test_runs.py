@@ -3,18 +3,22 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import time
+from uuid import UUID
 
 import asyncpg
 import psutil
 import pytest
 
-from services.matching import jobs, runs
+from services.matching import jobs, runs, store
 from services.matching.domain.instance import canonical
+from services.matching.domain.pairs import Pair
 from services.matching.domain.result import Result
+from services.matching.handlers import guard_pairs_of_employees
 from services.matching.solver import SolverFailed, solve_in_worker
 from shared.catalogue import Event, MatchRunCompleted, PairFact
+from shared.database import Transaction
 from shared.testing import published
 from tests.conftest import DatabaseFor
 from tests.integration.matching.pair_checker import violations
@@ -189,6 +193,40 @@ async def test_the_service_itself_never_loads_the_solver() -> None:
     )
     output, _ = await process.communicate()
     assert output.decode().strip() == "[]"
+
+
+async def test_a_run_waits_for_news_that_is_being_taken_in(world: World) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+    async with world.database.transaction() as tx:
+        await guard_pairs_of_employees([world.employee("junior", manager_id="senior")], tx)
+        run = asyncio.create_task(world.run())
+        await asyncio.sleep(0.3)
+        assert not run.done()
+    await run
+    assert await world.pairs() == []
+
+
+async def test_news_waits_for_a_run_that_is_being_stored_and_then_guards_its_pairs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+    storing, go_on = asyncio.Event(), asyncio.Event()
+    add_pairs = store.add_pairs
+
+    async def slowly(tx: Transaction, new: Sequence[Pair]) -> set[UUID]:
+        storing.set()
+        await go_on.wait()
+        return await add_pairs(tx, new)
+
+    monkeypatch.setattr(store, "add_pairs", slowly)
+    run = asyncio.create_task(world.run())
+    await storing.wait()
+    news = asyncio.create_task(world.tell(world.employee("junior", manager_id="senior")))
+    await asyncio.sleep(0.2)
+    assert not news.done()
+    go_on.set()
+    await asyncio.gather(run, news)
+    assert [pair.status for pair in await world.pairs()] == ["expired"]
 
 
 async def test_everything_at_once_breaks_no_rule(world: World) -> None:
