@@ -46,6 +46,7 @@ MAILS = Counter("updraft_mails_total", "Mails tried, by outcome.", ["kind", "out
 LEASE = timedelta(seconds=120)
 """Real time after which a claim that nobody recorded is free again."""
 _SEND_WITHIN_SECONDS = LEASE.total_seconds() * 0.75
+_FINISH_WITHIN_SECONDS = 3.0
 _ROUNDS_AT_ONCE = 20
 _LONGEST_PAUSE_SECONDS = 30.0
 _NOW = timedelta(0)
@@ -68,6 +69,8 @@ class Outcomes:
     sent: list[UUID] = field(default_factory=list)
     failed: dict[UUID, str] = field(default_factory=dict)
     retries: dict[UUID, timedelta] = field(default_factory=dict)
+    stopped: bool = False
+    """No further letter is begun."""
 
 
 class MailJob:
@@ -158,21 +161,27 @@ class MailJob:
 
     async def _deliver(self, database: Database, claim: Claim) -> None:
         outcomes = Outcomes()
-        waiting = iter(claim.letters)
+        sending = asyncio.create_task(self._send_letters(claim, outcomes))
         try:
-            async with asyncio.timeout(_SEND_WITHIN_SECONDS):
-                workers = self._connections[: max(1, len(claim.letters))]
-                await asyncio.gather(
-                    *(
-                        self._send_all(waiting, connection, claim, outcomes)
-                        for connection in workers
-                    )
-                )
-        except TimeoutError:
-            log.warning("mail_server_slow")
+            await asyncio.wait({sending}, timeout=_SEND_WITHIN_SECONDS)
         finally:
-            # On the way out, too: what was sent must not be sent again after the restart.
+            # On the way out, too: mails on the wire are finished and recorded, or the restart
+            # would send them again.
+            outcomes.stopped = True
+            await asyncio.wait({sending}, timeout=_FINISH_WITHIN_SECONDS)
+            if sending.cancel():
+                log.warning("mail_server_slow")
+                await asyncio.wait({sending})
             await asyncio.shield(self._record(database, claim, outcomes))
+        if not sending.cancelled():
+            sending.result()
+
+    async def _send_letters(self, claim: Claim, outcomes: Outcomes) -> None:
+        waiting = iter(claim.letters)
+        connections = self._connections[: max(1, len(claim.letters))]
+        await asyncio.gather(
+            *(self._send_all(waiting, connection, claim, outcomes) for connection in connections)
+        )
 
     async def _send_all(
         self, waiting: Iterator[Letter], connection: Connection, claim: Claim, outcomes: Outcomes
@@ -183,7 +192,7 @@ class MailJob:
             except Unreachable as error:
                 self._pause(str(error))
                 return
-            if time.monotonic() < self._pause_until:
+            if outcomes.stopped or time.monotonic() < self._pause_until:
                 return
 
     async def _send(

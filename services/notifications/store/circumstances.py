@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from services.notifications.domain.facts import Pair, Participant, Session
@@ -171,23 +171,25 @@ async def _digests(tx: Transaction, due: Sequence[Due]) -> dict[UUID, Digest]:
                AND s.starts_at < r.until) AS sessions_held,
             (SELECT count(*) FROM pairs p
              WHERE p.programme_id = g.programme_id AND p.status = 'active'
-               AND greatest(p.created_at, p.active_since) < $4 - 2 * $5 * g.cadence_days
+               AND greatest(p.created_at, p.active_since) < g.stalled_before
                -- a session that was held lately, or is booked, is a sign of life
                AND NOT EXISTS (
                    SELECT FROM sessions s WHERE s.pair_id = p.pair_id
                      AND ((s.status IN ('logged', 'confirmed') AND s.held IS NOT FALSE
-                           AND s.starts_at >= $4 - 2 * $5 * g.cadence_days)
+                           AND s.starts_at >= g.stalled_before)
                           OR (s.status = 'scheduled' AND s.starts_at >= $4)))) AS stalled_pairs
         FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
             AS r (notification_id, programme_id, until)
-        JOIN programmes g USING (programme_id)
-        LEFT JOIN match_runs run USING (programme_id)
+        JOIN LATERAL (
+            SELECT programme_id,
+                $4::timestamptz - 2 * cadence_days * interval '1 day' AS stalled_before
+            FROM programmes p WHERE p.programme_id = r.programme_id) g ON true
+        LEFT JOIN match_runs run ON run.programme_id = g.programme_id
         """,
         [notification_id for notification_id, _, _ in asked],
         programme_ids,
         ends,
         tx.now,
-        timedelta(days=1),
     )
     return {
         row["notification_id"]: Digest(
