@@ -1,0 +1,54 @@
+"""Two things at the same moment: the second waits for the first and then sees what it did."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from services.registration import participation
+from services.registration.domain.participation import default_profile
+from services.registration.handlers.pairs import remember_pairs
+from shared.catalogue import PairEnded
+
+if TYPE_CHECKING:
+    from tests.integration.registration.conftest import Company, Front
+
+LONG_ENOUGH_SECONDS = 0.3
+
+
+async def test_a_departure_waits_for_an_enrolment_and_then_undoes_it(front: Front) -> None:
+    await front.hire("junior", 2)
+    await front.hire("senior", 8)
+    programme = await front.open()
+    async with front.database.transaction() as tx:
+        await participation.enrol(
+            tx,
+            UUID(programme["programme_id"]),
+            "junior",
+            "mentor",
+            "1",
+            lambda rules, employee, locale: default_profile(rules, employee, locale, "mentor"),
+        )
+        departure = asyncio.create_task(front.hire("junior", 2, status="left"))
+        await asyncio.sleep(LONG_ENOUGH_SECONDS)
+        assert not departure.done()
+    await departure
+    statuses = await front.database.pool.fetch("SELECT status FROM participants")
+    assert [row["status"] for row in statuses] == ["withdrawn"]
+
+
+async def test_a_booking_waits_for_the_end_of_its_pair(front: Front, company: Company) -> None:
+    ended = front.pair(
+        PairEnded, company.junior, company.senior, pair_id=company.pair_id, reason="leaver"
+    )
+    body = {"starts_at": (front.clock.now() + timedelta(days=1)).isoformat()}
+    async with front.database.transaction() as tx:
+        await remember_pairs([ended], tx)
+        booking = asyncio.create_task(
+            front.ask("junior", "POST", f"/pairs/{company.pair_id}/sessions", body)
+        )
+        await asyncio.sleep(LONG_ENOUGH_SECONDS)
+        assert not booking.done()
+    assert (await booking).status_code == 409
