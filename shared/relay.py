@@ -16,7 +16,6 @@ from typing import TypeAlias
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from shared import telemetry
 from shared.database import Connection, Database
@@ -77,14 +76,12 @@ class Relay:
         self._stopping = True
 
     async def run(self) -> None:
-        """Own the outbox or wait for it, until `stop`; never raises for lost connections."""
+        """Own the outbox or wait for it, until `stop`; whatever fails is tried again."""
         while not self._stopping:
             try:
                 await self._own()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError) as error:
-                log.warning("relay_interrupted", error=type(error).__name__)
-            except OwnershipLost:
-                log.warning("relay_ownership_lost")
+            except Exception as error:  # noqa: BLE001 - the outbox must go on after any failure
+                log.warning("relay_interrupted", error=type(error).__name__, exc_info=True)
             else:
                 continue
             if not self._stopping:

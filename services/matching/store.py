@@ -168,12 +168,12 @@ async def remember_participants(tx: Transaction, events: Sequence[ParticipantFac
         INSERT INTO participants AS known (
             participant_id, programme_id, employee_id, role, version, status, consented, trained,
             offers, wants, interests, languages, timezone, works_from, works_until, capacity,
-            blocks, ready_at)
+            blocks, ready_at, withdrawn_by)
         SELECT * FROM jsonb_to_recordset($1) AS given (
             participant_id uuid, programme_id uuid, employee_id text, role text, version bigint,
             status text, consented boolean, trained boolean, offers jsonb, wants jsonb,
             interests text[], languages text[], timezone text, works_from time, works_until time,
-            capacity integer, blocks text[], ready_at timestamptz)
+            capacity integer, blocks text[], ready_at timestamptz, withdrawn_by text)
         ORDER BY participant_id
         ON CONFLICT (participant_id) DO UPDATE SET
             programme_id = excluded.programme_id, employee_id = excluded.employee_id,
@@ -182,7 +182,8 @@ async def remember_participants(tx: Transaction, events: Sequence[ParticipantFac
             wants = excluded.wants, interests = excluded.interests,
             languages = excluded.languages, timezone = excluded.timezone,
             works_from = excluded.works_from, works_until = excluded.works_until,
-            capacity = excluded.capacity, blocks = excluded.blocks, ready_at = excluded.ready_at
+            capacity = excluded.capacity, blocks = excluded.blocks, ready_at = excluded.ready_at,
+            withdrawn_by = excluded.withdrawn_by
         WHERE known.version < excluded.version
         RETURNING participant_id
         """,
@@ -742,7 +743,7 @@ _EMPLOYEE_COLUMNS = {
 }  # fmt: skip
 _PARTICIPANT_COLUMNS = {
     "participant_id", "programme_id", "employee_id", "role", "version", "status", "timezone",
-    "capacity", "blocks", "ready_at",
+    "capacity", "blocks", "ready_at", "withdrawn_by",
 }  # fmt: skip
 _SESSION_COLUMNS = {"session_id", "pair_id", "version", "status", "starts_at", "held"}
 _RULES = {
@@ -784,6 +785,7 @@ def _person(row: asyncpg.Record, of: Programme, chains: dict[str, _Chain], day: 
         employee_id=row["employee_id"],
         role=row["role"],
         status=row["status"],
+        withdrawn_by=row["withdrawn_by"],
         consented=row["consented"],
         trained=row["trained"],
         employment=row["employment"],

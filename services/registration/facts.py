@@ -72,6 +72,7 @@ def participant_fact(fact: type[M], one: Participant) -> M:
         trained_at=one.trained_at,
         ready_at=one.ready_at,
         withdrawn_at=one.withdrawn_at,
+        withdrawn_by=one.withdrawn_by,
         changed_at=one.changed_at,
     )
 

@@ -119,6 +119,8 @@ class ParticipantFact(Event):
     ready_at: Moment | None = None
     """The latest moment at which the participant became ready for a pair."""
     withdrawn_at: Moment | None = None
+    withdrawn_by: Literal["participant", "manager", "employment"] | None = None
+    """Who ended the participation; `employment`: the person left the company."""
     changed_at: Moment
 
 

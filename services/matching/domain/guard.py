@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 
 from services.matching.domain import pairs
 from services.matching.domain.pairs import EndReason, Pair
@@ -29,7 +29,7 @@ def guarded(
     if pair.status == "proposed":
         rule = broken_rule(mentor, mentee, programme, but=TOLERATED_WHILE_PROPOSED)
         return pairs.expired(pair, now, rule) if rule else None
-    reason, left_by = _reason_to_end(mentor, mentee, programme, now.date())
+    reason, left_by = _reason_to_end(mentor, mentee, programme)
     if reason is not None:
         return pairs.ended(pair, reason, now, left_by=left_by)
     if _away(mentor) or _away(mentee):
@@ -47,10 +47,11 @@ def beyond_seats(living: Iterable[Pair], seats: int) -> list[Pair]:
 
 
 def _reason_to_end(
-    mentor: Person, mentee: Person, programme: Programme, today: date
+    mentor: Person, mentee: Person, programme: Programme
 ) -> tuple[EndReason | None, Role | None]:
     for person in (mentor, mentee):
-        if person.left or _withdrawn_as_leaver(person, today):
+        # The withdrawal that follows from leaving may arrive before the employee's own record.
+        if person.left or person.withdrawn_by == "employment":
             return "leaver", person.role
     for person in (mentor, mentee):
         if person.status == "withdrawn":
@@ -64,13 +65,6 @@ def _reason_to_end(
     if no_common_language(mentor, mentee, programme):
         return "no_common_language", None
     return None, None
-
-
-def _withdrawn_as_leaver(person: Person, today: date) -> bool:
-    """Whether a withdrawal is the news, come first, that the announced last day is over."""
-    return (
-        person.status == "withdrawn" and person.leaves_on is not None and person.leaves_on < today
-    )
 
 
 def _away(person: Person) -> bool:

@@ -65,6 +65,8 @@ class Person:
     employee_id: str
     role: Role
     status: str = "ready"
+    withdrawn_by: str | None = None
+    """For status withdrawn: `participant`, `manager`, or `employment` for a leaver."""
     consented: bool = True
     trained: bool = True
     employment: str | None = "active"

@@ -51,7 +51,8 @@ CREATE TABLE participants (
     works_until    time NOT NULL,
     capacity       integer NOT NULL,
     blocks         text[] NOT NULL,
-    ready_at       timestamptz
+    ready_at       timestamptz,
+    withdrawn_by   text
 );
 CREATE INDEX participants_by_programme ON participants (programme_id, status);
 CREATE INDEX participants_by_employee ON participants (employee_id);

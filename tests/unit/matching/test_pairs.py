@@ -100,11 +100,11 @@ def test_whatever_is_said_a_pair_lives_once_and_says_the_truth(
         ({"mentor": {"employment": "left"}}, "ended", "leaver"),
         # The withdrawal overtook the news that the announced last day is over.
         (
-            {"mentor": {"status": "withdrawn", "leaves_on": date(2026, 3, 1)}},
+            {"mentor": {"status": "withdrawn", "withdrawn_by": "employment"}},
             "ended",
             "leaver",
         ),
-        ({"mentor": {"status": "withdrawn", "leaves_on": None}}, "ended", "withdrawn"),
+        ({"mentor": {"status": "withdrawn", "withdrawn_by": "participant"}}, "ended", "withdrawn"),
         (
             {"mentor": {"chain_known": False, "managers": frozenset({"mentee-1"})}},
             "ended",
