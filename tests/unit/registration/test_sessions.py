@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -207,7 +208,7 @@ def test_booked_sessions_of_a_pair_never_overlap(wishes: list[tuple[datetime, in
         except RuleBroken:
             continue
     taken.sort(key=lambda one: one.starts_at)
-    assert all(a.ends_at <= b.starts_at for a, b in zip(taken, taken[1:], strict=False))
+    assert all(a.ends_at <= b.starts_at for a, b in pairwise(taken))
 
 
 steps = st.lists(
