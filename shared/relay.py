@@ -80,7 +80,7 @@ class Relay:
         while not self._stopping:
             try:
                 await self._own()
-            except Exception as error:  # noqa: BLE001 - the outbox must go on after any failure
+            except Exception as error:
                 log.warning("relay_interrupted", error=type(error).__name__, exc_info=True)
             else:
                 continue
