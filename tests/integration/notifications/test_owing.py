@@ -224,7 +224,7 @@ async def test_two_cancellations_reach_the_senior_and_the_third_the_sponsor(offi
 
 async def test_half_a_year_of_silence_brings_each_nudge_once(office: Office) -> None:
     await office.tell(programme(), *PEOPLE, created())
-    await office.work_through(110 * DAY, timedelta(hours=12))
+    await office.work_through(110 * DAY, DAY)
     for person in ("junior", "senior"):
         assert sorted(office.server.to(f"{person}@example.org")) == [
             "midpoint",
