@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.notifications.domain.digest_week import next_monday
 from services.notifications.domain.facts import Pair, Participant, Session
 from services.notifications.domain.messages import (
     owed_for_pair,
     owed_for_participant,
     owed_for_session,
 )
-from services.notifications.jobs import next_monday
 from services.notifications.store import messages, projections, situations
 from services.notifications.store.projections import newest
 from shared.catalogue import (

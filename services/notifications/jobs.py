@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 
+from services.notifications.domain.digest_week import next_monday
 from services.notifications.domain.messages import owed_digest
 from services.notifications.domain.nudges import due_nudges, next_look
 from services.notifications.store import digests, messages, situations
@@ -38,10 +39,3 @@ async def owe_digests(database: Database) -> None:
         )
         programme_ids = [programme for programme, _ in due]
         await digests.set_next_digest(tx, programme_ids, next_monday(tx.now))
-
-
-def next_monday(now: datetime) -> datetime:
-    """The start of next week, in UTC."""
-    day = now.astimezone(UTC).date()
-    monday = day + timedelta(days=7 - day.weekday())
-    return datetime.combine(monday, time(0), UTC)

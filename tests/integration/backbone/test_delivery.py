@@ -205,8 +205,11 @@ async def test_a_tombstone_reaches_its_handler_with_the_key(database: Database) 
 
 
 async def test_events_leave_only_with_the_commit(database: Database) -> None:
-    with pytest.raises(asyncpg.UndefinedTableError):
+    async def publish_and_fail() -> None:
         async with database.transaction() as tx:
             tx.publish(employee("a"))
             await tx.connection.execute("INSERT INTO nowhere VALUES (1)")
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await publish_and_fail()
     assert await database.pool.fetchval("SELECT count(*) FROM outbox") == 0
