@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from deploy.demo.workforce import Person, Workforce
 from shared.catalogue import Role
 
-_MENTEES_ASKED = 185
-_MENTORS_ASKED = 145
-_MENTEES_UNASKED = 12
-_MENTORS_UNASKED = 30
+_MENTEES_ASKED = 160
+_MENTORS_ASKED = 120
+_MENTEES_UNASKED = 10
+_MENTORS_UNASKED = 22
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 START = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
-DEFAULT_SPEED = 126_000.0
-"""About 1.5 programme days a second: 200 days in less than 140 seconds."""
-_HERE = Path(__file__).parent
+DEFAULT_SPEED = 120_000.0
+"""About 1.4 programme days a second: lead and six months in some 140 seconds."""
+_FILE_WIDTH = 150
 
 
 def demo(
@@ -73,7 +73,7 @@ async def _demo(
     from deploy.demo.progress import Show
     from deploy.local.stack import Stack
 
-    console = Console()
+    console = _console()
     began = time.monotonic()
 
     def tell(line: str) -> None:
@@ -115,6 +115,12 @@ async def _demo(
     return problems
 
 
+def _console() -> Console:
+    """The terminal; wide enough for the tables where the output goes to a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
+
+
 async def _forever() -> None:
     await asyncio.Event().wait()
 
@@ -129,7 +135,8 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[s
     play.mailbox.new_mails()
     tables.show_funnel(console, tables.funnel(told, play.workforce))
     path = f"/programmes/{programme_id}/kpis"
-    tables.show_kpis(console, await office.as_manager("GET", path, service="metrics"))
+    kpis = await office.as_manager("GET", path, service="metrics")
+    tables.show_kpis(console, kpis, speed=stack.clock.speed)
     for pair_id in _telling_pairs(told):
         path = f"/pairs/{pair_id}/explanation"
         explanation = await office.as_manager("GET", path, service="matching")

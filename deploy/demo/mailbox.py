@@ -8,10 +8,11 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
-from email.utils import parseaddr
+from email.utils import parseaddr, parsedate_to_datetime
 from pathlib import Path
 
 _NAME = re.compile(r"^(\d+)-(.+)\.eml$")
@@ -38,6 +39,8 @@ class Mail:
     to: str
     subject: str
     links: tuple[MailLink, ...]
+    sent: datetime
+    """Programme time, as the mail's date says."""
 
     def link(self, action: str) -> MailLink | None:
         """The first link of this action."""
@@ -84,7 +87,16 @@ def parse_mail(content: bytes, *, number: int = 0, kind: str | None = None) -> M
         to=parseaddr(str(message.get("To", "")))[1].lower(),
         subject=str(message.get("Subject", "")),
         links=tuple(_links(_text(message))),
+        sent=_date(str(message.get("Date", ""))),
     )
+
+
+def _date(text: str) -> datetime:
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        # A mail without a date came just now, for all that its reader can tell.
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _text(message: Message) -> str:

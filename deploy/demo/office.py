@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from deploy.demo.mailbox import MailLink
 TokenMaker = Callable[[str, Sequence[str], str | None], str]
 _SPACE = UUID("0c6f0f57-0b3c-4c0e-8d0e-6f1a9a4a7d02")
 _TRIES = 6
+_TITLE = re.compile(r"<title>([^<]*)</title>")
 
 
 class Refused(Exception):  # noqa: N818 - named by the fact
@@ -124,7 +126,8 @@ class Office:
         try:
             problem = response.json()
         except ValueError:
-            problem = {"detail": response.text[:200]}
+            title = _TITLE.search(response.text)
+            problem = {"detail": title[1].strip() if title else response.text[:80]}
         refusal = Refused(response.status_code, problem)
         self.refusals[what, response.status_code] += 1
         self.first_refusal.setdefault((what, response.status_code), str(refusal))

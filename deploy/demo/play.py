@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from deploy.demo.agenda import Agenda
+from deploy.demo.agenda import Action, Agenda
 from deploy.demo.cast import Actor, actor, cast, profile
 from deploy.demo.couples import CoupleLife
-from deploy.demo.hr_platform import HrPlatform, shuffled
+from deploy.demo.hr_platform import HrPlatform, raw, shuffled
 from deploy.demo.hr_story import HrStory
 from deploy.demo.mailbox import Mail, Mailbox
 from deploy.demo.office import Office, Refused
@@ -25,10 +25,10 @@ from deploy.demo.workforce import Workforce
 from shared.clock import Clock
 
 LENGTH_DAYS = 180
-LEAD_DAYS = 20
+LEAD_DAYS = 16
 CADENCE_DAYS = 30
-_WAVES = (0.5, 8.0, 45.0)
-_MATCH_RUNS = (11.0, 15.0, 19.0, 25.0, 33.0, 42.0, 52.0, 60.0, 75.0, 95.0, 120.0)
+_WAVES = (0.3, 6.0, 45.0)
+_MATCH_RUNS = (8.0, 11.0, 14.0, 18.0, 23.0, 29.0, 36.0, 45.0, 53.0, 60.0, 75.0, 95.0, 120.0)
 _INTERESTING = frozenset(
     {
         "invitation",
@@ -132,8 +132,6 @@ class Play:
         await self._send_bad_rows(now)
 
     async def _send_bad_rows(self, now: datetime) -> None:
-        from deploy.demo.hr_platform import raw
-
         rows = [
             raw(
                 {**record, "sequence": 1, "effectiveDate": now.date().isoformat()},
@@ -145,7 +143,8 @@ class Play:
             for where, record in self.workforce.bad_rows
         ]
         await self._platform.publish(rows)
-        self.story.told["bad rows of the file"] += len(rows)
+        if rows:
+            self.story.told["bad rows of the file"] += len(rows)
 
     async def wait_for_people(self, real_seconds: float) -> bool:
         """Wait until registration knows everybody, at most this long; whether it does."""
@@ -202,6 +201,7 @@ class Play:
             "training_required": True,
             "agreement_version": "2026-1",
             "approval": "both",
+            "proposal_expiry_days": 21,
             "sponsor_employee_id": boss.employee_id,
             "manager_employee_id": manager.employee_id,
         }
@@ -230,7 +230,7 @@ class Play:
             on(day, lambda wave=wave: self._invite(wave))  # type: ignore[misc]
         for one in self.actors.values():
             if one.asked_in_wave is None:
-                on(self._dice.uniform(1, 18), lambda one=one: self._enrol(one))  # type: ignore[misc]
+                on(self._dice.uniform(1, 15), lambda one=one: self._enrol(one))  # type: ignore[misc]
         for day in _MATCH_RUNS:
             on(day, self._match)
         self.story.schedule(scene.starts, LENGTH_DAYS)
@@ -406,7 +406,12 @@ class Play:
             if await self.office.click(link):
                 self.scene.counts[count] += 1
 
-        self.agenda.after(days, click)
+        self._react(mail, days, click)
+
+    def _react(self, mail: Mail, days: float, action: Action) -> None:
+        """Do something so many days after a mail was sent, at once if that is over."""
+        sent = min(mail.sent, self.clock.now())
+        self.agenda.at(sent + timedelta(days=days), action)
 
     def _invited(self, one: Actor, mail: Mail) -> None:
         if not one.chance(one.traits.joins):
@@ -416,7 +421,7 @@ class Play:
         if one.chance(one.traits.clicks):
             self._click_later(mail, "enrol", one.delay(), "enrolled")
         else:
-            self.agenda.after(one.delay(), lambda: self._enrol(one))
+            self._react(mail, one.delay(), lambda: self._enrol(one))
 
     def _welcomed(self, one: Actor, mail: Mail) -> None:
         if mail.link("complete_training") is not None and one.chance(0.97):

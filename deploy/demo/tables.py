@@ -87,8 +87,11 @@ def show_funnel(console: Console, rows: Sequence[tuple[str, int, int]]) -> None:
     console.print(table)
 
 
-def show_kpis(console: Console, answers: Sequence[Mapping[str, Any]]) -> None:
-    """Print every KPI of the whole programme: value, fraction, target, and whether it is met."""
+def show_kpis(console: Console, answers: Sequence[Mapping[str, Any]], *, speed: float) -> None:
+    """Print every KPI of the whole programme: value, fraction, target, and whether it is met.
+
+    `speed` tells what a technical delay would have been by the real clock.
+    """
     table = Table("KPI", title="KPIs of the whole programme")
     for name in ("value", "numerator", "denominator", "target"):
         table.add_column(name, justify="right")
@@ -104,7 +107,7 @@ def show_kpis(console: Console, answers: Sequence[Mapping[str, Any]]) -> None:
         ]
         table.add_row(
             str(answer["kpi"]),
-            _value(answer),
+            _value(answer, speed),
             _number(answer["numerator"]),
             _number(answer["denominator"]),
             _target(answer),
@@ -113,17 +116,19 @@ def show_kpis(console: Console, answers: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
-def _value(answer: Mapping[str, Any]) -> str:
+def _value(answer: Mapping[str, Any], speed: float = 1) -> str:
     if answer.get("suppressed"):
         return "(group too small)"
-    return _with_unit(answer.get("value"), str(answer.get("unit")))
+    return _with_unit(answer.get("value"), str(answer.get("unit")), speed)
 
 
-def _with_unit(value: float | None, unit: str) -> str:
+def _with_unit(value: float | None, unit: str, speed: float = 1) -> str:
     if value is None:
         return "–"
     if unit == "ratio":
         return f"{value:.1%}"
+    if unit == "seconds" and speed > 1:
+        return f"{value / 86_400:.1f} days, {value / speed:.1f} s real"
     if unit == "count":
         return f"{value:g}"
     return f"{value:.2f} {unit}" if unit in ("days", "seconds") else f"{value:.2f}"
