@@ -348,6 +348,8 @@ class Stack:
             "UPDRAFT_AUTH__ISSUER": ends.url("issuer"),
             "UPDRAFT_AUTH__AUDIENCE": AUDIENCE,
             "UPDRAFT_AUTH__JWKS_URL": f"{ends.url('issuer')}/jwks.json",
+            # A retry after 30 real seconds would be weeks of a fast programme.
+            "UPDRAFT_SMTP__RETRY_SECONDS": "0.5",
             "UPDRAFT_SMTP__HOST": "127.0.0.1",
             "UPDRAFT_SMTP__PORT": str(ends.ports["smtp"]),
         }
