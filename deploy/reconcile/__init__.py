@@ -6,6 +6,16 @@ way, from the events alone.
 
 from deploy.reconcile.command import command
 from deploy.reconcile.differences import Compared, Difference
-from deploy.reconcile.looking import Place, Report, look, reconcile, report
+from deploy.reconcile.looking import Place, Report, look, reconcile, report, settled
 
-__all__ = ["Compared", "Difference", "Place", "Report", "command", "look", "reconcile", "report"]
+__all__ = [
+    "Compared",
+    "Difference",
+    "Place",
+    "Report",
+    "command",
+    "look",
+    "reconcile",
+    "report",
+    "settled",
+]

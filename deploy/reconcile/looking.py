@@ -29,6 +29,7 @@ from shared.clock import Clock
 
 _PAUSE_SECONDS = 0.3
 _BETWEEN_LOOKS_SECONDS = 1.5
+_MOST_LOOKS = 5
 _GUARD_SECONDS = 5.0
 """Real seconds that news may take to the guard, as the event and its answer cross the broker."""
 
@@ -81,7 +82,7 @@ async def reconcile(where: Audited, *, within_seconds: float = 60.0) -> list[Dif
     """The differences between the four schemas, the topics, the mails and the KPIs.
 
     Waits until nothing is on its way, for at most half of `within_seconds`. A difference counts
-    once two looks in a row have found it. Raises OSError, KafkaError or PostgresError.
+    when several looks in a row find it. Raises OSError, KafkaError or PostgresError.
     """
     return (await report(where, within_seconds=within_seconds)).differences
 
@@ -89,21 +90,22 @@ async def reconcile(where: Audited, *, within_seconds: float = 60.0) -> list[Dif
 async def report(where: Audited, *, within_seconds: float = 60.0) -> Report:
     """`reconcile` with what was compared."""
     deadline = time.monotonic() + within_seconds
-    quiet = await _quiet(where, time.monotonic() + within_seconds / 2)
+    quiet = await settled(where, within_seconds=within_seconds / 2)
     compared = await look(where)
-    lasting = compared.differences
-    while lasting:
+    lasting = set(compared.differences)
+    looks = 1
+    # On a fast clock something new happens between two looks: only what stays is a difference.
+    while lasting and (looks == 1 or (looks < _MOST_LOOKS and time.monotonic() < deadline)):
         await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
-        before = set(lasting)
         compared = await look(where)
-        lasting = [one for one in compared.differences if one in before]
-        if time.monotonic() > deadline or quiet:
-            break
-    return Report(compared, sorted(set(lasting)), quiet)
+        lasting &= set(compared.differences)
+        looks += 1
+    return Report(compared, sorted(one for one in compared.differences if one in lasting), quiet)
 
 
-async def _quiet(where: Audited, deadline: float) -> bool:
-    """Wait until nothing is on its way, twice in a row; False if time ran out."""
+async def settled(where: Audited, *, within_seconds: float = 30.0) -> bool:
+    """Wait until no event is on its way and every programme is measured; False if time ran out."""
+    deadline = time.monotonic() + within_seconds
     before: object = None
     while time.monotonic() < deadline:
         waiting = await unsettled(where.auditor_dsn)
