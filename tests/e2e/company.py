@@ -27,7 +27,7 @@ from tests.e2e.mailbox import Mail, Mailbox
 T = TypeVar("T")
 
 HR_TOPIC = EmployeeRecorded.TOPIC
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 60.0
 """How long anything may take on a busy machine; most things take a second or two."""
 
 
