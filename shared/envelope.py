@@ -182,7 +182,10 @@ def _time(text: str | None) -> datetime | None:
         raise Unreadable("ce_time: not a timestamp; send RFC 3339 with a zone") from None
     if moment.tzinfo is None:
         raise Unreadable("ce_time: has no zone; send RFC 3339 with a zone such as Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Unreadable("ce_time: is outside of the years 1 to 9999; correct it") from None
 
 
 def encode(

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.auth import Principal, RoleName, TokenRefused
 from shared.clock import Clock
@@ -20,6 +21,7 @@ from shared.database import Database, Transaction
 log = structlog.get_logger()
 
 __all__ = [
+    "BodyLimit",
     "Now",
     "Principal",
     "Problem",
@@ -114,6 +116,44 @@ def add_problem_answers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, not_valid)
     app.add_exception_handler(Exception, failed)
+
+
+class BodyLimit:
+    """Answers 413 to a request whose body is larger than `most_bytes`, however it is sent."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int = 1024 * 1024) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, and hand it on if it is small enough."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._most_bytes:
+                problem = Problem(
+                    413, "body", f"Larger than {self._most_bytes} bytes.", remedy="Send less."
+                )
+                await _problem_response(problem.document())(scope, receive, send)
+                return
+        whole: Message = {"type": "http.request", "body": body, "more_body": False}
+
+        async def replayed() -> Message:
+            nonlocal whole
+            if whole:
+                message, whole = whole, {}
+                return message
+            return await receive()
+
+        await self._app(scope, replayed, send)
 
 
 async def _authenticate(request: Request) -> Principal | None:

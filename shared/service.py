@@ -25,7 +25,7 @@ from shared.auth import TokenVerifier
 from shared.clock import Clock
 from shared.consumer import TRANSIENT, Consumer, Handlers, Inbound
 from shared.database import BACKBONE_MIGRATIONS, Database, migrate
-from shared.http import add_problem_answers
+from shared.http import BodyLimit, add_problem_answers
 from shared.relay import Relay
 from shared.settings import ServiceSettings
 
@@ -133,6 +133,7 @@ def create_service(
     app.state.tokens = TokenVerifier(settings.auth)
     app.state.running = None
     add_problem_answers(app)
+    app.add_middleware(BodyLimit)
     app.include_router(_health_router(app, name))
     for router in routers:
         app.include_router(router)

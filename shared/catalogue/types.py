@@ -16,7 +16,10 @@ def _no_control_characters(text: str) -> str:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999; correct the year") from None
 
 
 Text = Annotated[

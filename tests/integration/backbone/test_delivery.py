@@ -13,6 +13,7 @@ import pytest
 from shared.catalogue import ContactUpdated, EmployeeUpdated, Event
 from shared.consumer import Handlers, Inbound, Rejected
 from shared.database import Database, Transaction
+from shared.envelope import json_value
 from shared.testing import deliver, deliver_raw, deliver_records, record_of, tombstone_of
 
 DatabaseFor = Callable[[str], Awaitable[Database]]
@@ -142,6 +143,14 @@ async def test_a_record_of_an_unknown_type_is_passed_over(database: Database) ->
         (b"[1]", None, "value"),
         (b"{}", {"ce_source": b"\xff\xff"}, "ce_source"),
         (b"{}", {"ce_time": b"yesterday"}, "ce_time"),
+        (b"{}", {"ce_time": b"0001-01-01T00:00:00+14:00"}, "ce_time"),
+        (
+            json_value(employee("a")).replace(
+                b"2026-01-05T09:00:00Z", b"0001-01-01T00:00:00+14:00"
+            ),
+            None,
+            "effective_from",
+        ),
         (b"{}", {"ce_time": b"2026-01-05T09:00:00"}, "ce_time"),
     ],
 )

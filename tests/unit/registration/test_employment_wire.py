@@ -42,7 +42,7 @@ def read(**changes: Any) -> EmployeeRecorded:
         ({"title": "a\x00b"}, "title: must not contain control characters; remove them"),
         ({"managerId": "e1"}, "managerId: a person cannot be their own manager; send the manager"),
         ({"timezone": "Mars"}, "timezone: is not an IANA time zone; send a name such as"),
-        ({"emails": [{"value": "ada"}]}, "emails.0.value: value is not a valid email address"),
+        ({"emails": [{"value": "ada"}]}, "emails.0.value: is not an e-mail address; send one"),
         ({"name": "Ada"}, "name: Input should be an object"),
         ({"recordType": "delta"}, "recordType: Input should be 'full', 'patch' or 'cancel'"),
         ({"recordType": "cancel"}, "cancelsSequence: missing; name the sequence of the change"),
