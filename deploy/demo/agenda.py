@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from shared.clock import Clock
 
 Action = Callable[[], Awaitable[None]]
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
 
 
 class Agenda:
@@ -46,16 +46,20 @@ class Agenda:
         return len(self._running) + sum(1 for when, _, _ in self._due if when <= now)
 
     async def run(self, until: datetime, look: Callable[[], Awaitable[None]]) -> None:
-        """Act until programme time `until`; `look` is called about ten times a second."""
+        """Act until programme time `until`; `look` is called some times a second."""
+        loop = asyncio.get_running_loop()
+        look_at = 0.0
         while (now := self._clock.now()) < until:
-            await look()
+            if loop.time() >= look_at:
+                await look()
+                look_at = loop.time() + _LOOK_SECONDS
             while self._due and self._due[0][0] <= now:
                 when, _, action = heapq.heappop(self._due)
                 await self._slots.acquire()
                 self._start(when, action)
             next_due = self._due[0][0] if self._due else until
             wait = self._clock.real_seconds(min(next_due, until) - self._clock.now())
-            await asyncio.sleep(min(max(wait, 0.002), _LOOK_SECONDS))
+            await asyncio.sleep(max(0.005, min(wait, look_at - loop.time())))
 
     async def drain(self, real_seconds: float) -> None:
         """Wait for what is in flight, at most this long."""

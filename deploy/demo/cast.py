@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from deploy.demo.workforce import Person, Workforce
 from shared.catalogue import Role
 
-_MENTEES_ASKED = 160
-_MENTORS_ASKED = 120
-_MENTEES_UNASKED = 10
-_MENTORS_UNASKED = 22
+_MENTEES_ASKED = 150
+_MENTORS_ASKED = 112
+_MENTEES_UNASKED = 8
+_MENTORS_UNASKED = 20
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,10 @@ def actor(person: Person, role: Role, *, seed: int) -> Actor:
     return Actor(person, role, traits, dice)
 
 
-def profile(actor: Actor, workforce: Workforce) -> dict[str, Any]:
-    """What the person fills in when they enrol by the web form."""
+def profile(
+    actor: Actor, workforce: Workforce, acquaintances: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What the person fills in on the web form; few name an acquaintance whom they rule out."""
     dice, person = actor.dice, actor.person
     if actor.role == "mentor":
         offers, wishes = person.teaches or workforce.topics[:2], workforce.senior_topics
@@ -122,7 +124,7 @@ def profile(actor: Actor, workforce: Workforce) -> dict[str, Any]:
             "end": person.works_until.isoformat(),
         },
         "capacity": 2 if actor.role == "mentor" and dice.random() < 0.5 else 1,
-        "blocks": [],
+        "blocks": [dice.choice(acquaintances)] if acquaintances and dice.random() < 0.05 else [],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,6 +105,7 @@ async def _demo(
                 await play.live()
             tell(f"six months are over, {office.requests:,} HTTP requests were made")
             await play.close()
+            await play.fade_out(real_seconds=25)
             quiet = await stack.drained(30)
             problems = [] if quiet else ["events were still on their way 30 s after the end"]
             problems += await _closing(console, stack, play, tell)
@@ -111,7 +113,8 @@ async def _demo(
             _verdict(console, stack, problems)
             if keep:
                 console.print("Everything stays up: Ctrl-C stops it.")
-                await _forever()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
     return problems
 
 
@@ -119,10 +122,6 @@ def _console() -> Console:
     """The terminal; wide enough for the tables where the output goes to a file."""
     console = Console()
     return console if console.is_terminal else Console(width=_FILE_WIDTH)
-
-
-async def _forever() -> None:
-    await asyncio.Event().wait()
 
 
 async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[str]:

@@ -64,7 +64,7 @@ class CoupleLife:
         self.couples: dict[str, Couple] = {}
         self.fates: dict[str, tuple[Fate, Couple]] = {}
         self.counts: Counter[str] = Counter()
-        self.last_booking = datetime.max.replace(tzinfo=clock.start.tzinfo)
+        self.last_session = datetime.max.replace(tzinfo=clock.start.tzinfo)
 
     def meet(self, pair_id: str, mentor: Actor, mentee: Actor, topics: tuple[str, ...]) -> None:
         """A pair was formed; its people start to act."""
@@ -83,14 +83,18 @@ class CoupleLife:
         """Couples that are not known to have ended, in the order of their forming."""
         return [couple for couple in self.couples.values() if couple.alive]
 
-    async def book(self, couple: Couple) -> None:
+    async def book(self, couple: Couple, *, not_before: datetime | None = None) -> None:
         """Agree on the next session, unless the pair is over or the programme nearly so."""
         now = self._clock.now()
-        if not couple.alive or now >= self.last_booking:
+        if not couple.alive:
             return
         if couple.booked_until is not None and couple.booked_until > now:
             return
         earliest = now + timedelta(days=couple.dice.uniform(3, 7))
+        if not_before is not None:
+            earliest = max(earliest, not_before)
+        if earliest >= self.last_session:
+            return
         people = (couple.mentor.person, couple.mentee.person)
         starts = meeting_time(earliest, people, couple.dice)
         booker = couple.mentor if couple.dice.random() < 0.75 else couple.mentee
@@ -112,7 +116,9 @@ class CoupleLife:
         fate = couple.fates.pop(0) if couple.fates else self._throw(couple)
         self.fates[session_id] = (fate, couple)
         before = starts - timedelta(days=couple.dice.uniform(0.6, 2))
-        next_after = self._cadence - 5 + couple.dice.uniform(-4, 4)
+        # Most agree on the next one soon after the last, some only when it is nearly due.
+        next_session = starts + timedelta(days=self._cadence + couple.dice.uniform(-4, 5))
+        next_after = couple.dice.uniform(1, 12) if couple.dice.random() < 0.7 else 21.0
         if fate in ("cancelled_by_mentee", "cancelled_by_mentor"):
             by = couple.mentee if fate == "cancelled_by_mentee" else couple.mentor
             self._agenda.at(before, lambda: self._cancel(couple, session_id, by))
@@ -123,8 +129,11 @@ class CoupleLife:
             self._agenda.at(
                 starts + timedelta(hours=2), lambda: self._log_no_show(couple, session_id)
             )
-            next_after = couple.dice.uniform(2, 6)
-        self._agenda.at(starts + timedelta(days=next_after), lambda: self.book(couple))
+            next_after, next_session = couple.dice.uniform(2, 6), starts
+        self._agenda.at(
+            starts + timedelta(days=next_after),
+            lambda: self.book(couple, not_before=next_session),
+        )
 
     def _throw(self, couple: Couple) -> Fate:
         return couple.dice.choices(list(_FATES), weights=list(_FATES.values()))[0]

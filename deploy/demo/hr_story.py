@@ -47,7 +47,7 @@ class HrStory:
             if day < days:
                 self._agenda.at(first_day + timedelta(days=day), step)
 
-        for day in (20, 55, 95, 125):
+        for day in (18, 37, 57, 85, 105, 122):
             on(day, self._partner_leaves)
         for day in (28, 48, 80):
             on(day, self._leave_of_absence)

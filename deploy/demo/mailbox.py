@@ -53,28 +53,26 @@ class Mailbox:
     def __init__(self, folder: Path, interesting: frozenset[str]) -> None:
         self._folder = folder
         self._interesting = interesting
-        self._seen: set[str] = set()
+        self._last = ""
         self.counts: Counter[str] = Counter()
 
     def new_mails(self) -> list[Mail]:
         """Mails of interesting kinds that came since the last look, in the order of arrival."""
-        found: list[tuple[int, str, str]] = []
         try:
-            with os.scandir(self._folder) as entries:
-                names = [entry.name for entry in entries]
+            # The server numbers mails as it delivers them, so new ones sort behind the old.
+            names = sorted(name for name in os.listdir(self._folder) if name > self._last)
         except FileNotFoundError:
             return []
+        mails = []
         for name in names:
-            if name in self._seen or (match := _NAME.match(name)) is None:
+            if (match := _NAME.match(name)) is None:
                 continue
-            self._seen.add(name)
+            self._last = name
             self.counts[match[2]] += 1
             if match[2] in self._interesting:
-                found.append((int(match[1]), match[2], name))
-        return [
-            parse_mail((self._folder / name).read_bytes(), number=number, kind=kind)
-            for number, kind, name in sorted(found)
-        ]
+                content = (self._folder / name).read_bytes()
+                mails.append(parse_mail(content, number=int(match[1]), kind=match[2]))
+        return mails
 
 
 def parse_mail(content: bytes, *, number: int = 0, kind: str | None = None) -> Mail:

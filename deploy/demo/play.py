@@ -95,6 +95,7 @@ class Play:
         self._by_address = {p.email: p for p in workforce.people if p.email}
         self._proposed: dict[str, dict[str, Actor]] = {}
         self._answered: set[tuple[str, str]] = set()
+        self._logged: set[str] = set()
         self._dice = random.Random(f"{seed}/play")
         self._reactions: dict[str, Callable[[Actor, Mail], None]] = {
             "invitation": self._invited,
@@ -211,7 +212,7 @@ class Play:
         scene.opened = now
         scene.starts = datetime.combine(starts_on, time(0), UTC)
         scene.ends = scene.starts + timedelta(days=LENGTH_DAYS)
-        self.life.last_booking = scene.ends - timedelta(days=8)
+        self.life.last_session = scene.ends - timedelta(days=4)
         self._schedule(scene)
 
     def _schedule(self, scene: Scene) -> None:
@@ -249,9 +250,24 @@ class Play:
     async def live(self) -> None:
         """Until the programme's end, people react to their mails and do what they planned."""
         assert self.scene.ends is not None
-        await self.agenda.run(self.scene.ends + timedelta(days=1), self._look)
-        self.agenda.forget_the_rest()
-        await self.agenda.drain(20)
+        try:
+            await self.agenda.run(self.scene.ends + timedelta(days=1), self._look)
+            self.agenda.forget_the_rest()
+            await self.agenda.drain(20)
+        finally:
+            await self.agenda.drain(0)
+
+    async def fade_out(self, real_seconds: float) -> None:
+        """Wait until no mail has come for some days of the programme, at most this long."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + real_seconds
+        calm = max(1.5, self.clock.real_seconds(timedelta(days=2)))
+        last, since = self.mailbox.counts.total(), loop.time()
+        while loop.time() < min(deadline, since + calm):
+            await asyncio.sleep(0.2)
+            self.mailbox.new_mails()
+            if (count := self.mailbox.counts.total()) != last:
+                last, since = count, loop.time()
 
     async def close(self) -> None:
         """The programme manager closes the programme."""
@@ -318,12 +334,22 @@ class Play:
     # What people do by themselves
 
     async def _enrol(self, one: Actor) -> None:
-        body = {"role": one.role, "agreement_version": "2026-1", **profile(one, self.workforce)}
+        body = {"role": one.role, "agreement_version": "2026-1", **self._profile(one)}
         path = f"/programmes/{self.scene.programme_id}/participants"
         participant = await self._try(one, "POST", path, body)
         if participant is not None:
             one.participant_id = str(participant["participant_id"])
             self.scene.counts["enrolled"] += 1
+
+    def _profile(self, one: Actor) -> dict[str, Any]:
+        others = [other.employee_id for other in self.actors.values() if other.role != one.role]
+        return profile(one, self.workforce, others)
+
+    async def _complete_profile(self, one: Actor) -> None:
+        """Who joined by one click is known by HR's record alone; some say more afterwards."""
+        participant_id = await self._participant_id(one)
+        await self._try(one, "PATCH", f"/participants/{participant_id}", self._profile(one))
+        self.scene.counts["profiles completed"] += 1
 
     async def _take_a_break(self) -> None:
         couple = self._some_couple()
@@ -378,7 +404,11 @@ class Play:
     async def _participant_id(self, one: Actor) -> str:
         if one.participant_id is None:
             me = await self.office.as_employee(one.employee_id, "GET", "/me")
-            one.participant_id = str(me["participants"][0]["participant_id"])
+            one.participant_id = next(
+                str(each["participant_id"])
+                for each in me["participants"]
+                if each["programme_id"] == self.scene.programme_id
+            )
         return one.participant_id
 
     async def _quietly(self, one: Actor, path: str) -> None:
@@ -419,7 +449,10 @@ class Play:
                 self._click_later(mail, "decline_invitation", one.delay(), "invitations declined")
             return
         if one.chance(one.traits.clicks):
-            self._click_later(mail, "enrol", one.delay(), "enrolled")
+            days = one.delay()
+            self._click_later(mail, "enrol", days, "enrolled")
+            if one.chance(0.5):
+                self._react(mail, days + 1.5, lambda: self._complete_profile(one))
         else:
             self._react(mail, one.delay(), lambda: self._enrol(one))
 
@@ -464,8 +497,12 @@ class Play:
 
     def _asked_to_log(self, one: Actor, mail: Mail) -> None:
         link = mail.link("log_session")
-        fate = self.life.fates.get(link.session_id or "", ("held", None))[0] if link else "held"
-        if fate in ("held", "moved") and not one.chance(one.traits.forgets):
+        session_id = (link.session_id if link else None) or ""
+        fate, _ = self.life.fates.get(session_id, ("held", None))
+        # When one has said that they will log it, the other need not.
+        told = session_id in self._logged
+        if fate in ("held", "moved") and not told and not one.chance(one.traits.forgets):
+            self._logged.add(session_id)
             self._click_later(mail, "log_session", min(one.delay(), 3.0), "sessions logged")
 
     def _asked_to_confirm(self, one: Actor, mail: Mail) -> None:
@@ -482,7 +519,7 @@ class Play:
 
     def _nudged(self, one: Actor, _: Mail) -> None:
         for couple in self.life.living:
-            if one in (couple.mentor, couple.mentee) and one.chance(0.6):
+            if one in (couple.mentor, couple.mentee) and one.chance(0.3):
                 self.agenda.after(
                     one.delay(),
                     lambda couple=couple: self.life.book(couple),  # type: ignore[misc]
