@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from deploy.local.broker import topics
+from deploy.local.reading import end_offsets
 
 _PAUSE_SECONDS = 0.05
 
@@ -34,15 +35,17 @@ async def drained(
         for service in dsns
     }
     deadline = time.monotonic() + within_seconds
+    everything = sorted({tp for tps in read.values() for tp in tps})
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     await admin.start()
     await consumer.start()
+    consumer.assign(everything)
     connections = [await asyncpg.connect(dsn) for dsn in dsns.values()]
     try:
         before: object = None
         while time.monotonic() < deadline:
-            ends = await consumer.end_offsets(sorted({tp for tps in read.values() for tp in tps}))
+            ends = await end_offsets(consumer, everything)
             idle = not await _unpublished(connections) and not await _unread(admin, read, ends)
             # Twice the same: an event taken in meanwhile may have brought forth another.
             if idle and ends == before:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 from deploy.local.process import StackError
@@ -31,8 +31,8 @@ async def read_records(
         numbers = sorted(consumer.partitions_for_topic(topic) or ())
         partitions = [TopicPartition(topic, number) for number in numbers]
         consumer.assign(partitions)
+        ends = await end_offsets(consumer, partitions)
         await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
         unread = {tp for tp in partitions if await consumer.position(tp) < ends[tp]}
         while follow or unread:
             for tp, records in (await consumer.getmany(timeout_ms=200)).items():
@@ -42,6 +42,22 @@ async def read_records(
             unread = {tp for tp in unread if await consumer.position(tp) < ends[tp]}
     finally:
         await consumer.stop()
+
+
+async def end_offsets(consumer: Any, partitions: Collection[Any]) -> dict[Any, int]:
+    """Where each partition ends now; `consumer` must have been assigned them, and is moved there.
+
+    Looks at the last batch of each: asked for its end alone, the embedded broker names the place
+    after the batch's first record.
+    """
+    ends: dict[Any, int] = await consumer.end_offsets(partitions)
+    unsure = {tp for tp in partitions if ends[tp] > (consumer.highwater(tp) or 0)}
+    for partition in unsure:
+        consumer.seek(partition, ends[partition] - 1)
+    while unsure:
+        await consumer.getmany(*unsure, timeout_ms=50)
+        unsure = {tp for tp in unsure if ends[tp] > (consumer.highwater(tp) or 0)}
+    return {tp: max(end, consumer.highwater(tp) or 0) for tp, end in ends.items()}
 
 
 def as_json(record: Any) -> dict[str, Any]:
@@ -82,8 +98,9 @@ async def count_records(bootstrap_servers: str, names: Sequence[str]) -> dict[st
             if name in known
             for number in consumer.partitions_for_topic(name) or ()
         ]
+        consumer.assign(partitions)
         starts = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
+        ends = await end_offsets(consumer, partitions)
     finally:
         await consumer.stop()
     counts: dict[str, int] = {}
