@@ -108,6 +108,7 @@ async def _demo(
             await play.fade_out(real_seconds=25)
             quiet = await stack.drained(30)
             problems = [] if quiet else ["events were still on their way 30 s after the end"]
+            tell("the last mails are out and every event has been taken in")
             problems += await _closing(console, stack, play, tell)
             tell("done")
             _verdict(console, stack, problems)
@@ -130,17 +131,20 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[s
     from deploy.demo.outcome import read_topics, violations
 
     programme_id, office = play.scene.programme_id, play.office
+    problems = await _differences(stack, tell)
     told = await read_topics(stack.bootstrap_servers)
     play.mailbox.new_mails()
     tables.show_funnel(console, tables.funnel(told, play.workforce))
     path = f"/programmes/{programme_id}/kpis"
     kpis = await office.as_manager("GET", path, service="metrics")
     tables.show_kpis(console, kpis, speed=stack.clock.speed)
-    for pair_id in _telling_pairs(told):
-        path = f"/pairs/{pair_id}/explanation"
+    for pair in _telling_pairs(told):
+        path = f"/pairs/{pair.pair_id}/explanation"
         explanation = await office.as_manager("GET", path, service="matching")
-        tables.show_explanation(console, explanation, pair_id)
-    tables.show_counts(console, "Pairs that ended early or never formed", _ends(told), what="how")
+        tables.show_explanation(console, explanation, pair, play.workforce)
+    tables.show_counts(
+        console, "Proposals and pairs that did not complete", _ends(told), what="how"
+    )
     tables.show_counts(console, "Mails by kind", play.mailbox.counts)
     tables.show_counts(console, "What HR told", play.story.told, what="about")
     parked = tables.parked_by_reason(await office.as_hr("GET", "/hr/parked-records"))
@@ -151,15 +155,19 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[s
             f"{what} → {status}: {office.first_refusal[what, status]}"[:150]: count
             for (what, status), count in office.refusals.items()
         }
-        tables.show_counts(console, "Requests refused", refusals, what="what, and why at first")
+        tables.show_counts(
+            console,
+            "Requests refused, as life had moved on",
+            refusals,
+            what="request → answer: the first one's words",
+        )
     resident = {name: stack.rss(name) for name in stack.restarts}
-    problems = tables.show_memory(console, resident, stack.restarts)
+    problems += tables.show_memory(console, resident, stack.restarts)
     # Two real seconds are what the guard may need to see a change.
     broken = violations(told, grace=timedelta(seconds=2 * stack.clock.speed))
     tell(f"pairs that ever broke a hard rule: {len(broken)}")
     problems += broken
     problems += [f"the play stumbled: {error!r}" for error in play.agenda.failures[:5]]
-    problems += await _differences(stack, tell)
     return problems
 
 
@@ -171,14 +179,14 @@ async def _differences(stack: Any, tell: Any) -> list[str]:
     return [f"reconciliation: {difference}" for difference in found]
 
 
-def _telling_pairs(told: Any) -> list[str]:
+def _telling_pairs(told: Any) -> list[Any]:
     """Three pairs that formed: the best, the middle and the weakest match."""
     lives = [max(facts, key=lambda fact: fact.version) for facts in told.pairs.values()]
     formed = sorted((p for p in lives if p.created_at is not None), key=lambda p: -p.score)
     if not formed:
         return []
     places = sorted({0, len(formed) // 2, len(formed) - 1})
-    return [str(formed[place].pair_id) for place in places]
+    return [formed[place] for place in places]
 
 
 def _ends(told: Any) -> dict[str, int]:

@@ -171,7 +171,8 @@ def broken_records(count: int, template: Record, *, seed: int, now: datetime) ->
             # Two different contents under one id: the second one cannot be told from a forgery.
             joining = {**good, "status": "pending"}
             made.append(raw(joining, key=key, event_id=event_id, now=now, what="pending employee"))
-            made.append(raw({**joining, "jobLevel": 2}, key=key, event_id=event_id, now=now))
+            other = {**joining, "jobLevel": int(joining["jobLevel"]) + 1}
+            made.append(raw(other, key=key, event_id=event_id, now=now))
         else:
             made.append(raw(_spoiled(kind, good), key=key, event_id=event_id, now=now))
     return [

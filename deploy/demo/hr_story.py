@@ -47,8 +47,6 @@ class HrStory:
             if day < days:
                 self._agenda.at(first_day + timedelta(days=day), step)
 
-        for day in (18, 37, 57, 85, 105, 122):
-            on(day, self._partner_leaves)
         for day in (28, 48, 80):
             on(day, self._leave_of_absence)
         for day in (40, 70):
@@ -67,7 +65,9 @@ class HrStory:
         for person in self._declared_leavers():
             day = person.leaves_on_day or 0
             on(day, lambda person=person: self._declared_leaver(person))  # type: ignore[misc]
-        if not any(person.leaves_on_day is not None for person in self._workforce.people):
+        if not self._declared_leavers():
+            for day in (18, 37, 57, 85, 105, 122):
+                on(day, self._partner_leaves)
             for number in range(24):
                 on(6 + number * 7, self._somebody_leaves)
 

@@ -320,8 +320,6 @@ class Play:
 
     async def _resolve_concerns(self) -> None:
         concerns = await self.office.as_manager("GET", "/concerns")
-        if isinstance(concerns, dict):
-            concerns = concerns.get("concerns") or concerns.get("items") or []
         for concern in concerns:
             if concern.get("resolved_at") is None:
                 await self.office.as_manager(

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from deploy.demo.outcome import Told
 from deploy.demo.workforce import Workforce
+from shared.catalogue import PairFact
 
 MEMORY_LIMIT = 150 * 1024 * 1024
 _WIDEST_REASON = 90
@@ -24,6 +25,8 @@ def source_of_people(workforce: Workforce) -> list[str]:
         lines.append(f"  left out, as nothing tells it: {', '.join(workforce.left_out)}")
     if workforce.never_read:
         lines.append(f"  never read: {', '.join(workforce.never_read)}")
+    if workforce.derived:
+        lines.append("  played on top: who joins, what they say, and what HR tells later on")
     if workforce.bad_rows:
         lines.append(f"  {len(workforce.bad_rows)} rows make no valid record; sent as they are")
     return lines
@@ -148,29 +151,32 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.6g}"
 
 
-def show_explanation(console: Console, explanation: Mapping[str, Any], pair_id: str) -> None:
+def show_explanation(
+    console: Console, explanation: Mapping[str, Any], pair: PairFact, workforce: Workforce
+) -> None:
     """Print why two people were paired, factor by factor."""
-    score = explanation.get("score")
-    shown = f"{score:.1f}" if isinstance(score, int | float) else "?"
-    people = " teaches ".join(
-        str(explanation[name])
-        for name in ("mentor_employee_id", "mentee_employee_id")
-        if explanation.get(name)
-    )
-    table = Table(
-        "factor", title=f"Why {people or f'pair {pair_id}'}: {shown} of 100", title_justify="left"
-    )
+    mentor = _who(pair.mentor_employee_id, workforce)
+    mentee = _who(pair.mentee_employee_id, workforce)
+    console.print(f"\n{mentor} teaches {mentee}", markup=False, highlight=False)
+    table = Table("factor", title=f"Why: {explanation['score']:.1f} of 100", title_justify="left")
     for name in ("points", "of"):
         table.add_column(name, justify="right")
     table.add_column("because")
-    for part in explanation.get("breakdown") or explanation.get("contributions") or ():
+    for part in explanation["breakdown"]:
         table.add_row(
-            str(part.get("factor", "")),
-            f"{part.get('points', 0):.1f}",
-            f"{part.get('weight', 0):g}",
-            str(part.get("detail", "")),
+            str(part["factor"]), f"{part['points']:.1f}", f"{part['weight']:g}", str(part["detail"])
         )
     console.print(table)
+
+
+def _who(employee_id: str, workforce: Workforce) -> str:
+    """A person as HR introduced them, in as many words as HR had."""
+    known = next((p for p in workforce.people if p.employee_id == employee_id), None)
+    if known is None:
+        return employee_id
+    record = known.record
+    about = [str(record[name]) for name in ("title", "department", "location") if name in record]
+    return f"{record.get('displayName', employee_id)} ({', '.join(about)}, level {known.level})"
 
 
 def show_counts(
@@ -184,15 +190,9 @@ def show_counts(
     console.print(table)
 
 
-def parked_by_reason(answer: Any) -> Counter[str]:
-    """Parked HR records by their reason, whatever the list is wrapped in."""
-    records = answer
-    if isinstance(answer, dict):
-        records = next((value for value in answer.values() if isinstance(value, list)), [])
-    return Counter(
-        str(record.get("reason") or record.get("error") or "?")[:_WIDEST_REASON]
-        for record in records
-    )
+def parked_by_reason(records: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Parked HR records by their reason."""
+    return Counter(str(record["reason"])[:_WIDEST_REASON] for record in records)
 
 
 def show_events(console: Console, told: Told) -> None:
