@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -112,7 +112,7 @@ async def test_a_body_that_is_no_object_is_named(front: Front, content: bytes) -
     [
         "/participants/1",
         "/participants/%00",
-        f"/participants/{uuid4()}%00",
+        f"/participants/{UUID(int=7)}%00",
         "/pairs/None",
         "/hr/employees/%00",
         "/hr/employees/" + "x" * 70,
