@@ -111,9 +111,9 @@ async def _demo(
             tell("the last mails are out and every event has been taken in")
             problems += await _closing(console, stack, play, tell)
             tell("done")
-            _verdict(console, stack, problems)
+            _verdict(console, stack, problems, keep=keep)
             if keep:
-                console.print("Everything stays up: Ctrl-C stops it.")
+                _where_to_look(console, stack)
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.Event().wait()
     return problems
@@ -121,8 +121,9 @@ async def _demo(
 
 def _console() -> Console:
     """The terminal; wide enough for the tables where the output goes to a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_WIDTH)
+    # What people and records are called is never meant as an emoji's name.
+    console = Console(emoji=False)
+    return console if console.is_terminal else Console(width=_FILE_WIDTH, emoji=False)
 
 
 async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[str]:
@@ -199,7 +200,7 @@ def _ends(told: Any) -> dict[str, int]:
     return counts
 
 
-def _verdict(console: Console, stack: Any, problems: list[str]) -> None:
+def _verdict(console: Console, stack: Any, problems: list[str], *, keep: bool) -> None:
     for problem in problems[:40]:
         console.print(f"[red]✗[/red] {escape(problem)}", highlight=False)
     if len(problems) > 40:
@@ -210,8 +211,12 @@ def _verdict(console: Console, stack: Any, problems: list[str]) -> None:
             "a hard rule."
         )
     console.print(f"Mails: {stack.mails_dir}\nLogs:  {stack.logs_dir}", highlight=False)
-    if stack.endpoints is not None:
-        console.print(
-            f"While it runs: mails {stack.mail_url}, API {stack.url('registration')}/docs",
-            highlight=False,
-        )
+    if not keep:
+        console.print("With --keep it all stays up afterwards, to look around.")
+
+
+def _where_to_look(console: Console, stack: Any) -> None:
+    console.print(f"\n{'mails':<14} {stack.mail_url}", highlight=False)
+    for name in stack.restarts:
+        console.print(f"{name:<14} {stack.url(name)}/docs", highlight=False)
+    console.print("A token for them: updraft token --help. Everything stays up until Ctrl-C.")
