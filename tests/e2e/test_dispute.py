@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.e2e.company import Company, cast
+from tests.e2e.company import Cast, Company, cast
 from tests.e2e.conftest import side_by_side
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.asyncio(loop_scope="session")]
@@ -53,7 +53,7 @@ async def test_a_disputed_session_is_taken_out_of_the_kpis(company: Company) -> 
     assert counted["definition"]
 
 
-async def hold(company: Company, people, pair) -> str:
+async def hold(company: Company, people: Cast, pair: dict[str, str]) -> str:
     """Book a session for soon, and have the mentor log it when it has begun."""
     mentor = people.person(pair["mentor_employee_id"])
     session_id = await company.meet(mentor, pair["pair_id"], minutes=30)

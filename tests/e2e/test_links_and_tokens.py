@@ -96,7 +96,7 @@ async def test_a_link_dies_with_its_proposal(company: Company) -> None:
     (senior,) = people.seniors
     await company.hire(people.everybody)
     programme = await company.open_programme(
-        "Too late", people, training_required=False, proposal_expiry_days=4
+        "Too late", people, training_required=False, proposal_expiry_days=8
     )
     await company.enrol_all(people, programme)
     mail = await company.mail(senior, "proposal")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.e2e.company import Company, Person, cast
+from tests.e2e.company import Cast, Company, Person, cast
 from tests.e2e.conftest import side_by_side
 from tests.e2e.mailbox import Mail
 
@@ -52,7 +52,7 @@ async def test_people_join_pair_meet_and_are_paired_again_when_one_leaves(compan
         assert sum(part["points"] for part in why["breakdown"]) == pytest.approx(why["score"])
 
     # Meet: booked, logged by the mentor, confirmed by the mentee, judged by both.
-    await asyncio.gather(*(meet_once(company, people.person, pair) for pair in pairs))
+    await asyncio.gather(*(meet_once(company, people, pair) for pair in pairs))
     await company.wait_for_kpi(programme, "match_rate", numerator=4, denominator=5)
     await company.wait_for_kpi(programme, "proposal_acceptance", numerator=2, denominator=2)
     await company.wait_for_kpi(programme, "no_show_rate", numerator=0, denominator=2)
@@ -131,13 +131,14 @@ async def form_pair(company: Company, senior: Person, programme: str) -> dict[st
     return formed
 
 
-async def meet_once(company: Company, person, pair: dict[str, str]) -> None:
-    mentor, mentee = person(pair["mentor_employee_id"]), person(pair["mentee_employee_id"])
+async def meet_once(company: Company, people: Cast, pair: dict[str, str]) -> None:
+    mentor = people.person(pair["mentor_employee_id"])
+    mentee = people.person(pair["mentee_employee_id"])
     booked = await company.asked_by(
         mentee,
         "POST",
         f"/pairs/{pair['pair_id']}/sessions",
-        body={"starts_at": company.from_now(days=4), "minutes": 45},
+        body={"starts_at": company.from_now(days=6), "minutes": 45},
     )
     session_id = booked["session_id"]
     for one in (mentor, mentee):

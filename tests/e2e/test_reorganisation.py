@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ async def test_a_transfer_into_the_partners_team_ends_an_active_pair_within_seco
     await company.pair_of(senior, programme, "ended")
     took_seconds = time.monotonic() - moved
 
-    assert took_seconds < 15
+    assert took_seconds < 20
     (ended,) = await company.events(
         "updraft.pairs", "updraft.pair.ended.v1", pair_id=pair["pair_id"]
     )
@@ -80,8 +81,8 @@ async def test_a_transfer_before_the_last_yes_withdraws_the_proposal(company: Co
     assert not company.mailbox.find(senior.email, "pair_ended")
 
 
-async def completed_run(company: Company, run_id: str):
-    async def look():
+async def completed_run(company: Company, run_id: str) -> Any:
+    async def look() -> Any:
         run = await company.ask(
             "GET", f"/match-runs/{run_id}", token=company.auditor, service="matching"
         )

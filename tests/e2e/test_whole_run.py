@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -135,39 +136,54 @@ async def test_everything_told_three_times_and_read_again_by_fresh_groups_change
         await read_to_the_end(company, "-again")
         after = await settled(company)
 
-    for table, rows in before.tables.items():
-        assert sorted(after.tables[table] - rows) == [], f"new in {table}"
-        assert sorted(rows - after.tables[table]) == [], f"gone from {table}"
-    assert after.mails == before.mails
-    expected = {t: n * 3 if t in told else n for t, n in before.events.items()}
-    assert {t: n for t, n in after.events.items() if n != expected[t]} == {}
+    assert before.changes(after, told) == []
 
 
+@dataclass(frozen=True)
 class Everything:
     """All that the company could notice."""
 
-    def __init__(self, tables: dict[str, Counter[str]], mails: int, events: dict[str, int]) -> None:
-        self.tables = tables
-        self.mails = mails
-        self.events = events
+    tables: dict[str, Counter[str]]
+    mails: int
+    events: dict[str, int]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Everything) and vars(self) == vars(other)
-
-    __hash__ = None  # type: ignore[assignment]
+    def changes(self, after: Everything, told: Collection[str] = ()) -> list[str]:
+        """What is not as it was; each record of the topics `told` counts three times."""
+        found = [
+            f"{sign} {table}: {row}"
+            for table, rows in self.tables.items()
+            for sign, some in (
+                ("new in", after.tables[table] - rows),
+                ("gone from", rows - after.tables[table]),
+            )
+            for row in some
+        ]
+        for topic, count in self.events.items():
+            expected = count * 3 if topic in told else count
+            if after.events[topic] != expected:
+                found.append(f"{after.events[topic]} events in {topic}, not {expected}")
+        if after.mails != self.mails:
+            found.append(f"{after.mails} mails, not {self.mails}")
+        return found
 
 
 async def settled(company: Company) -> Everything:
     """Everything, once it is the same twice in a row: the clock has nothing left to do."""
-    before = await everything(company)
+    now = await everything(company)
+    changed: list[str] = []
 
-    async def look() -> Everything | None:
-        nonlocal before
+    async def look() -> bool:
+        nonlocal now, changed
         await asyncio.sleep(1)
-        earlier, before = before, await everything(company)
-        return before if earlier == before else None
+        before, now = now, await everything(company)
+        changed = before.changes(now)
+        return not changed
 
-    return await wait_until(look, "a second in which nothing changes")
+    try:
+        await wait_until(look, "a second in which nothing changes")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the last changes were {changed[:10]}") from None
+    return now
 
 
 async def everything(company: Company) -> Everything:
