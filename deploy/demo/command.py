@@ -17,6 +17,7 @@ START = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
 DEFAULT_SPEED = 120_000.0
 """About 1.4 programme days a second: lead and six months in some 140 seconds."""
 _FILE_WIDTH = 150
+_LATE = timedelta(days=3)
 
 
 def demo(
@@ -164,12 +165,25 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[s
         )
     resident = {name: stack.rss(name) for name in stack.restarts}
     problems += tables.show_memory(console, resident, stack.restarts)
+    _say_if_too_fast(console, told, stack.clock.speed)
     # Two real seconds are what the guard may need to see a change.
     broken = violations(told, grace=timedelta(seconds=2 * stack.clock.speed))
     tell(f"pairs that ever broke a hard rule: {len(broken)}")
     problems += broken
     problems += [f"the play stumbled: {error!r}" for error in play.agenda.failures[:5]]
     return problems
+
+
+def _say_if_too_fast(console: Console, told: Any, speed: float) -> None:
+    """Mails that come days late leave people no time to answer, which the KPIs then show."""
+    delays = sorted(told.mail_delays)
+    if delays and (typical := delays[len(delays) // 2]) > _LATE:
+        console.print(
+            f"[yellow]The clock was too fast for this machine as busy as it was: a proposal waited "
+            f"{typical / timedelta(days=1):.1f} days to be mailed, so people met late and less. "
+            f"--speed {speed / 3:.0f} shows what the programme does.[/yellow]",
+            highlight=False,
+        )
 
 
 async def _differences(stack: Any, tell: Any) -> list[str]:

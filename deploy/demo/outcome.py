@@ -12,7 +12,14 @@ from datetime import datetime, timedelta
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.broker import topics
-from shared.catalogue import BY_TYPE, EmployeeUpdated, PairFact, ParticipantFact, SessionFact
+from shared.catalogue import (
+    BY_TYPE,
+    EmployeeUpdated,
+    NotificationSent,
+    PairFact,
+    ParticipantFact,
+    SessionFact,
+)
 
 _LIVING = ("active", "paused")
 _READ_SECONDS = 30.0
@@ -27,6 +34,8 @@ class Told:
     participants: dict[str, ParticipantFact] = field(default_factory=dict)
     pairs: dict[str, list[PairFact]] = field(default_factory=lambda: defaultdict(list))
     sessions: dict[str, SessionFact] = field(default_factory=dict)
+    mail_delays: list[timedelta] = field(default_factory=list)
+    """How long proposals waited to be mailed, in programme time."""
 
 
 async def read_topics(bootstrap_servers: str) -> Told:
@@ -77,6 +86,10 @@ def _note(told: Told, topic: str, headers: Mapping[str, bytes], value: bytes | N
         known = told.participants.get(str(participant.participant_id))
         if known is None or known.version < participant.version:
             told.participants[str(participant.participant_id)] = participant
+    elif issubclass(event_type, NotificationSent):
+        sent = event_type.model_validate_json(value)
+        if sent.kind == "proposal":
+            told.mail_delays.append(sent.sent_at - sent.owed_at)
     elif issubclass(event_type, SessionFact):
         session = event_type.model_validate_json(value)
         before = told.sessions.get(str(session.session_id))
