@@ -60,8 +60,8 @@ app = typer.Typer(
 hr = typer.Typer(help="Play the HR platform: send employee records.", no_args_is_help=True)
 app.add_typer(hr, name="hr")
 
-_out = Console()
-_err = Console(stderr=True)
+_out = Console(emoji=False)
+_err = Console(stderr=True, emoji=False)
 
 Data = Annotated[
     Path,

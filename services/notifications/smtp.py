@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
 
 from aiosmtplib import (
     SMTP,
@@ -19,6 +20,9 @@ from services.notifications.settings import SmtpSettings
 _IDLE_SECONDS = 30.0
 """Servers hang up on idle clients; a connection unused for so long is opened anew."""
 _LAST_TRANSIENT_CODE = 499
+# Headers are folded only at SMTP's own limit: a shorter one makes the library encode a link that
+# has no blank to fold at, and mail programs do not decode `List-Unsubscribe`.
+_ON_THE_WIRE = SMTP_POLICY.clone(max_line_length=998)
 
 
 class Refused(Exception):  # noqa: N818 - named by the fact
@@ -46,7 +50,7 @@ class Connection:
         """Hand one mail over. Raises Refused, NotTaken or Unreachable."""
         client = await self._open()
         try:
-            await client.sendmail(self._sender, [recipient], mail.as_bytes())
+            await client.sendmail(self._sender, [recipient], mail.as_bytes(policy=_ON_THE_WIRE))
         except SMTPSenderRefused as error:
             await self.close()
             raise Unreachable(f"sender refused {error.code}") from None

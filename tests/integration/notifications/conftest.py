@@ -50,6 +50,7 @@ class MailServer:
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
     defer: set[str] = field(default_factory=set)
     drop: set[str] = field(default_factory=set)
@@ -95,6 +96,7 @@ class MailServer:
             return "421 bye"
         mail = message_from_bytes(envelope.content, policy=default)
         assert isinstance(mail, EmailMessage)
+        self.raw.append(envelope.content)
         self.mails.append(mail)
         return "250 taken"
 

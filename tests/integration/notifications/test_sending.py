@@ -57,6 +57,15 @@ async def test_a_sent_mail_is_recorded_and_told(office: Office) -> None:
         assert event.attempts == 1  # type: ignore[attr-defined]
 
 
+async def test_a_mail_program_can_read_the_unsubscribe_link_as_it_stands(office: Office) -> None:
+    await invite(office, 1)
+    await office.work()
+    head = office.server.raw[0].split(b"\r\n\r\n")[0].split(b"\r\n")
+    [line] = [line for line in head if line.startswith(b"List-Unsubscribe:")]
+    assert line.startswith(b"List-Unsubscribe: <http")
+    assert line.endswith(b">")
+
+
 async def test_connections_stay_open_between_mails(office: Office) -> None:
     await invite(office, 40)
     await office.work()
