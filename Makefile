@@ -18,7 +18,7 @@ up: $(VENV)/.local ## run the embedded stack until Ctrl-C, with its data in .upd
 	@$(BIN)/updraft up $(UP_ARGS)
 
 test: $(VENV)/.dev ## run all tests on the embedded stack
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(TEST_ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, event contracts
 	$(BIN)/ruff format --check .

@@ -303,7 +303,7 @@ def list_topics(
 ) -> None:
     """List the topics: key, partitions, how long they keep, who writes and who reads."""
     from deploy.local.broker import topics
-    from deploy.local.reading import count_records
+    from deploy.reading import count_records
 
     shown = [topic for topic in topics() if every or not topic.name.endswith(".dlq")]
     found: dict[str, int] = {}
@@ -338,7 +338,7 @@ def read_topic(
     bootstrap_servers: Servers = None,
 ) -> None:
     """Print a topic from its beginning as JSON lines: key, type, time and data."""
-    from deploy.local.reading import read_records
+    from deploy.reading import read_records
 
     async def show() -> None:
         left = limit

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from deploy.local.broker import topics
+from deploy.reading import raw_records
 from shared.catalogue import (
     BY_TYPE,
     EmployeeUpdated,
@@ -22,7 +20,6 @@ from shared.catalogue import (
 )
 
 _LIVING = ("active", "paused")
-_READ_SECONDS = 30.0
 
 
 @dataclass
@@ -41,31 +38,8 @@ class Told:
 async def read_topics(bootstrap_servers: str) -> Told:
     """Read all topics from the start to where they end now."""
     told = Told()
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    try:
-        partitions = [
-            TopicPartition(topic.name, number)
-            for topic in topics()
-            for number in range(topic.partitions)
-        ]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        left = {partition for partition, end in ends.items() if end > 0}
-        deadline = asyncio.get_running_loop().time() + _READ_SECONDS
-        while left and asyncio.get_running_loop().time() < deadline:
-            batch = await consumer.getmany(timeout_ms=300, max_records=2000)
-            for records in batch.values():
-                for record in records:
-                    _note(told, record.topic, dict(record.headers), record.value)
-            for partition in tuple(left):
-                if await consumer.position(partition) >= ends[partition]:
-                    left.discard(partition)
-    finally:
-        await consumer.stop()
+    async for record in raw_records(bootstrap_servers, [topic.name for topic in topics()]):
+        _note(told, record.topic, dict(record.headers), record.value)
     return told
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from deploy.local.broker import topics
-from deploy.local.reading import end_offsets
+from deploy.reading import end_offsets
 
 _PAUSE_SECONDS = 0.05
 

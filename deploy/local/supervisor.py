@@ -68,7 +68,7 @@ class Supervisor:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             started = time.monotonic()
-            while part.child is not None and part.child.running:  # noqa: ASYNC110
+            while part.child is not None and part.child.running:
                 await asyncio.sleep(_POLL_SECONDS)
             if time.monotonic() - started > _HEALTHY_AFTER_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from deploy.reading import current_ends, raw_records
 from shared.catalogue import (
     EmployeeUpdated,
     Event,
@@ -22,6 +23,8 @@ from shared.catalogue import (
     SessionFact,
 )
 from shared.envelope import Record, UnknownType, Unreadable, decode
+
+_AT_ONCE = 500
 
 TOPICS: tuple[str, ...] = tuple(
     sorted(
@@ -79,56 +82,21 @@ class Topics:
 
 async def read_topics(bootstrap_servers: str) -> Topics:
     """Read the topics from the beginning to where they end now."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=8 * 1024 * 1024,
-    )
     topics = Topics()
-    await consumer.start()
-    try:
-        partitions = await _partitions(consumer)
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        unread = set(partitions)
-        while unread := {one for one in unread if await consumer.position(one) < ends[one]}:
-            for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
-                topics.add(
-                    Record(
-                        one.topic,
-                        one.partition,
-                        one.offset,
-                        one.key,
-                        one.value,
-                        tuple(one.headers),
-                    )
-                    for one in records
-                )
-                # Decoding is work: whoever else runs in this loop must get their turn.
-                await asyncio.sleep(0)
-    finally:
-        await consumer.stop()
+    batch: list[Record] = []
+    async for one in raw_records(bootstrap_servers, TOPICS):
+        batch.append(
+            Record(one.topic, one.partition, one.offset, one.key, one.value, tuple(one.headers))
+        )
+        if len(batch) == _AT_ONCE:
+            topics.add(batch)
+            batch = []
+            # Decoding is work: whoever else runs in this loop must get their turn.
+            await asyncio.sleep(0)
+    topics.add(batch)
     return topics
 
 
 async def end_offsets(bootstrap_servers: str) -> dict[TopicPartition, int]:
     """Where each partition ends now."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(await _partitions(consumer))
-    finally:
-        await consumer.stop()
-    return ends
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> Sequence[TopicPartition]:
-    there = await consumer.topics()
-    return [
-        TopicPartition(topic, number)
-        for topic in TOPICS
-        if topic in there
-        for number in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
+    return await current_ends(bootstrap_servers, TOPICS)

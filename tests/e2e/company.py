@@ -19,8 +19,8 @@ from uuid import uuid4
 import httpx
 from aiokafka import AIOKafkaProducer
 
-from deploy.local.reading import read_records
 from deploy.local.stack import Stack
+from deploy.reading import read_records
 from shared.catalogue import EmployeeRecorded
 from tests.e2e.mailbox import Mail, Mailbox
 

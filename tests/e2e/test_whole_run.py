@@ -22,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.local.broker import topics
 from deploy.local.postgres import SERVICES
 from deploy.local.process import free_port
-from deploy.local.reading import count_records, end_offsets
+from deploy.reading import count_records, end_offsets
 from deploy.reconcile import reconcile
 from shared.catalogue import KpiMeasured
 from tests.e2e.company import Company, Person, cast, wait_until

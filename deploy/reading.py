@@ -9,14 +9,14 @@ from typing import Any
 from deploy.local.process import StackError
 
 
-async def read_records(
-    bootstrap_servers: str, topic: str, *, follow: bool = False
-) -> AsyncIterator[dict[str, Any]]:
-    """Each record of a topic, decoded; ends with what was there at the start unless `follow`.
+async def raw_records(
+    bootstrap_servers: str, topics: Collection[str], *, follow: bool = False
+) -> AsyncIterator[Any]:
+    """Each record of these topics as the client gives it; ends where they ended at the start.
 
-    Raises StackError if there is no such topic.
+    With `follow` it never ends. Topics that do not exist are left out.
     """
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka import AIOKafkaConsumer
 
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
@@ -26,10 +26,7 @@ async def read_records(
     )
     await consumer.start()
     try:
-        if topic not in await consumer.topics():
-            raise StackError(f"there is no topic {topic}; `updraft topics` lists them")
-        numbers = sorted(consumer.partitions_for_topic(topic) or ())
-        partitions = [TopicPartition(topic, number) for number in numbers]
+        partitions = await _partitions(consumer, topics)
         consumer.assign(partitions)
         ends = await end_offsets(consumer, partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -38,8 +35,47 @@ async def read_records(
             for tp, records in (await consumer.getmany(timeout_ms=200)).items():
                 for record in records:
                     if follow or record.offset < ends[tp]:
-                        yield as_json(record)
+                        yield record
             unread = {tp for tp in unread if await consumer.position(tp) < ends[tp]}
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: Any, topics: Collection[str]) -> list[Any]:
+    from aiokafka import TopicPartition
+
+    known = await consumer.topics()
+    return [
+        TopicPartition(topic, number)
+        for topic in topics
+        if topic in known
+        for number in sorted(consumer.partitions_for_topic(topic) or ())
+    ]
+
+
+async def read_records(
+    bootstrap_servers: str, topic: str, *, follow: bool = False
+) -> AsyncIterator[dict[str, Any]]:
+    """Each record of a topic, decoded; ends with what was there at the start unless `follow`.
+
+    Raises StackError if there is no such topic.
+    """
+    if topic not in await count_records(bootstrap_servers, [topic]):
+        raise StackError(f"there is no topic {topic}; `updraft topics` lists them")
+    async for record in raw_records(bootstrap_servers, [topic], follow=follow):
+        yield as_json(record)
+
+
+async def current_ends(bootstrap_servers: str, topics: Collection[str]) -> dict[Any, int]:
+    """Where each partition of these topics ends now."""
+    from aiokafka import AIOKafkaConsumer
+
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = await _partitions(consumer, topics)
+        consumer.assign(partitions)
+        return await end_offsets(consumer, partitions)
     finally:
         await consumer.stop()
 
@@ -86,18 +122,12 @@ def _data(value: bytes | None) -> Any:
 
 async def count_records(bootstrap_servers: str, names: Sequence[str]) -> dict[str, int]:
     """How many records each topic holds, as offsets tell; those that do not exist are left out."""
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka import AIOKafkaConsumer
 
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
     await consumer.start()
     try:
-        known = await consumer.topics()
-        partitions = [
-            TopicPartition(name, number)
-            for name in names
-            if name in known
-            for number in consumer.partitions_for_topic(name) or ()
-        ]
+        partitions = await _partitions(consumer, names)
         consumer.assign(partitions)
         starts = await consumer.beginning_offsets(partitions)
         ends = await end_offsets(consumer, partitions)
