@@ -29,7 +29,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from shared import telemetry
-from shared.catalogue import Event
+from shared.catalogue import EVENT_TYPES, Event
 from shared.database import Database, OutboxRow, Transaction
 from shared.envelope import Envelope, Record, UnknownType, Unreadable, decode
 
@@ -80,7 +80,10 @@ class Handlers:
     event_types: list[type[Event]] = field(default_factory=list)
 
     def each(self, *types: type[Event]) -> Callable[[EachHandler], EachHandler]:
-        """Register a function that takes one event at a time, in order."""
+        """Register a function that takes one event at a time, in order.
+
+        A base of the catalogue, such as PairFact, stands for all its event types.
+        """
 
         def register(function: EachHandler) -> EachHandler:
             self._add(types, _Route(function, batched=False))
@@ -89,7 +92,10 @@ class Handlers:
         return register
 
     def batch(self, *types: type[Event]) -> Callable[[BatchHandler], BatchHandler]:
-        """Register a function that takes consecutive events of these types of one topic."""
+        """Register a function that takes consecutive events of these types of one topic.
+
+        A base of the catalogue, such as PairFact, stands for all its event types.
+        """
 
         def register(function: BatchHandler) -> BatchHandler:
             self._add(types, _Route(function, batched=True))
@@ -107,7 +113,9 @@ class Handlers:
         return register
 
     def _add(self, types: Sequence[type[Event]], route: _Route) -> None:
-        for event_type in types:
+        for event_type in EVENT_TYPES:
+            if not issubclass(event_type, tuple(types)):
+                continue
             if event_type.TYPE in self.routes:
                 raise ValueError(f"{event_type.TYPE} has a handler already")
             self.routes[event_type.TYPE] = route

@@ -14,29 +14,11 @@ from services.matching.domain.rules import OF_THE_PAIR_ITSELF, broken_rule
 from shared.catalogue import (
     AnswerFact,
     ConcernFact,
-    ConcernRaised,
-    ConcernResolved,
     EmployeeUpdated,
-    ParticipantEnrolled,
     ParticipantFact,
-    ParticipantInvited,
-    ParticipantPaused,
-    ParticipantResumed,
-    ParticipantWithdrawn,
-    ProfileChanged,
-    ProgrammeChanged,
-    ProgrammeClosed,
     ProgrammeFact,
-    ProgrammeOpened,
     ProposalAccepted,
-    ProposalDeclined,
-    SessionCancelled,
-    SessionConfirmed,
-    SessionDisputed,
     SessionFact,
-    SessionLogged,
-    SessionScheduled,
-    TrainingCompleted,
 )
 from shared.consumer import Handlers
 from shared.database import Transaction
@@ -62,7 +44,7 @@ async def guard_pairs_of_employees(events: Sequence[EmployeeUpdated], tx: Transa
         await recheck(tx, await store.living_pairs_of_employees(tx, moved))
 
 
-@handlers.batch(ProgrammeOpened, ProgrammeChanged, ProgrammeClosed)
+@handlers.batch(ProgrammeFact)
 async def follow_programmes(events: Sequence[ProgrammeFact], tx: Transaction) -> None:
     """Remember the rules and re-check the programmes' living pairs; closing completes them."""
     await store.lock_programmes(tx, {event.programme_id for event in events})
@@ -71,15 +53,7 @@ async def follow_programmes(events: Sequence[ProgrammeFact], tx: Transaction) ->
     await ask_for_run(tx, changed, "programme_changed")
 
 
-@handlers.batch(
-    ParticipantInvited,
-    ParticipantEnrolled,
-    ProfileChanged,
-    TrainingCompleted,
-    ParticipantPaused,
-    ParticipantResumed,
-    ParticipantWithdrawn,
-)
+@handlers.batch(ParticipantFact)
 async def follow_participants(events: Sequence[ParticipantFact], tx: Transaction) -> None:
     """Remember profiles, re-check living pairs, and look for partners of who is free."""
     await store.lock_programmes(tx, {event.programme_id for event in events})
@@ -88,7 +62,7 @@ async def follow_participants(events: Sequence[ParticipantFact], tx: Transaction
     await ask_for_run(tx, await store.programmes_with_free_people(tx, changed), "participant_ready")
 
 
-@handlers.each(ProposalAccepted, ProposalDeclined)
+@handlers.each(AnswerFact)
 async def take_answer(event: AnswerFact, tx: Transaction) -> None:
     """Move the proposal on; an answer that is late, repeated or not asked for does nothing."""
     yes = isinstance(event, ProposalAccepted)
@@ -122,7 +96,7 @@ async def _after_yes(
     return life.accepted(pair, event.by, tx.now, expiry)
 
 
-@handlers.each(ConcernRaised, ConcernResolved)
+@handlers.each(ConcernFact)
 async def let_people_go(event: ConcernFact, tx: Transaction) -> None:
     """End the pair at once when a concern asks for it; it is never formed again."""
     await store.remember_concern(tx, event)
@@ -132,9 +106,7 @@ async def let_people_go(event: ConcernFact, tx: Transaction) -> None:
         await settle(tx, [(pair, life.ended(pair, _REASONS[event.category], tx.now))])
 
 
-@handlers.batch(
-    SessionScheduled, SessionLogged, SessionConfirmed, SessionDisputed, SessionCancelled
-)
+@handlers.batch(SessionFact)
 async def remember_sessions(events: Sequence[SessionFact], tx: Transaction) -> None:
     """Remember who meets, so that silence can be told from life."""
     await store.remember_sessions(tx, events)

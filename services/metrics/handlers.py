@@ -12,42 +12,16 @@ from shared.catalogue import (
     Event,
     FeedbackGiven,
     GoalFact,
-    GoalReached,
-    GoalSet,
     MatchRunCompleted,
     NotificationFact,
     NotificationFailed,
     NotificationSent,
     NotificationSuppressed,
-    PairCompleted,
-    PairCreated,
-    PairDeclined,
-    PairEnded,
-    PairExpired,
     PairFact,
-    PairPaused,
-    PairProposed,
-    PairResumed,
-    ParticipantEnrolled,
     ParticipantFact,
-    ParticipantInvited,
-    ParticipantPaused,
-    ParticipantResumed,
-    ParticipantWithdrawn,
-    ProfileChanged,
-    ProgrammeChanged,
-    ProgrammeClosed,
     ProgrammeFact,
-    ProgrammeOpened,
     ProposalAccepted,
-    ProposalDeclined,
-    SessionCancelled,
-    SessionConfirmed,
-    SessionDisputed,
     SessionFact,
-    SessionLogged,
-    SessionScheduled,
-    TrainingCompleted,
 )
 from shared.consumer import Handlers
 from shared.database import Transaction
@@ -71,7 +45,7 @@ async def remember_employees(events: Sequence[EmployeeUpdated], tx: Transaction)
     await store.mark_all_stale(tx)
 
 
-@handlers.batch(ProgrammeOpened, ProgrammeChanged, ProgrammeClosed)
+@handlers.batch(ProgrammeFact)
 async def remember_programmes(events: Sequence[ProgrammeFact], tx: Transaction) -> None:
     """Keep the rules of programmes."""
     newest = {event.programme_id: event for event in sorted(events, key=_version)}
@@ -79,22 +53,14 @@ async def remember_programmes(events: Sequence[ProgrammeFact], tx: Transaction) 
     await store.mark_stale(newest, tx)
 
 
-@handlers.batch(
-    ParticipantInvited,
-    ParticipantEnrolled,
-    ProfileChanged,
-    TrainingCompleted,
-    ParticipantPaused,
-    ParticipantResumed,
-    ParticipantWithdrawn,
-)
+@handlers.batch(ParticipantFact)
 async def remember_participants(events: Sequence[ParticipantFact], tx: Transaction) -> None:
     """Keep who takes part, and since when they were what."""
     await store.remember_participants(_rows(events), tx)
     await store.mark_stale({event.programme_id for event in events}, tx)
 
 
-@handlers.batch(ProposalAccepted, ProposalDeclined)
+@handlers.batch(AnswerFact)
 async def remember_answers(events: Sequence[AnswerFact], tx: Transaction) -> None:
     """Keep the answers to proposals."""
     rows = [
@@ -104,25 +70,14 @@ async def remember_answers(events: Sequence[AnswerFact], tx: Transaction) -> Non
     await store.remember_answers(rows, tx)
 
 
-@handlers.batch(
-    PairProposed,
-    PairCreated,
-    PairDeclined,
-    PairExpired,
-    PairPaused,
-    PairResumed,
-    PairCompleted,
-    PairEnded,
-)
+@handlers.batch(PairFact)
 async def remember_pairs(events: Sequence[PairFact], tx: Transaction) -> None:
     """Keep pairs, and since when they were what."""
     await store.remember_pairs(_rows(events), tx)
     await store.mark_stale({event.programme_id for event in events}, tx)
 
 
-@handlers.batch(
-    SessionScheduled, SessionLogged, SessionConfirmed, SessionDisputed, SessionCancelled
-)
+@handlers.batch(SessionFact)
 async def remember_sessions(events: Sequence[SessionFact], tx: Transaction) -> None:
     """Keep sessions as they are known now."""
     newest = {event.session_id: event for event in sorted(events, key=_version)}
@@ -137,7 +92,7 @@ async def remember_feedback(events: Sequence[FeedbackGiven], tx: Transaction) ->
     await store.mark_stale({event.programme_id for event in events}, tx)
 
 
-@handlers.batch(GoalSet, GoalReached)
+@handlers.batch(GoalFact)
 async def remember_goals(events: Sequence[GoalFact], tx: Transaction) -> None:
     """Keep goals, and when they were reached."""
     # Of one goal in one batch, the event that says that it was reached comes last.
@@ -152,7 +107,7 @@ async def remember_match_runs(events: Sequence[MatchRunCompleted], tx: Transacti
     await store.remember_match_runs(_rows(events), tx)
 
 
-@handlers.batch(NotificationSent, NotificationFailed, NotificationSuppressed)
+@handlers.batch(NotificationFact)
 async def remember_notifications(events: Sequence[NotificationFact], tx: Transaction) -> None:
     """Keep what became of messages."""
     rows = [

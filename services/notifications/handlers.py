@@ -20,33 +20,10 @@ from shared.catalogue import (
     GoalReached,
     KpiMeasured,
     MatchRunCompleted,
-    PairCompleted,
-    PairCreated,
-    PairDeclined,
-    PairEnded,
-    PairExpired,
     PairFact,
-    PairPaused,
-    PairProposed,
-    PairResumed,
-    ParticipantEnrolled,
     ParticipantFact,
-    ParticipantInvited,
-    ParticipantPaused,
-    ParticipantResumed,
-    ParticipantWithdrawn,
-    ProfileChanged,
-    ProgrammeChanged,
-    ProgrammeClosed,
     ProgrammeFact,
-    ProgrammeOpened,
-    SessionCancelled,
-    SessionConfirmed,
-    SessionDisputed,
     SessionFact,
-    SessionLogged,
-    SessionScheduled,
-    TrainingCompleted,
 )
 from shared.consumer import Handlers
 from shared.database import Transaction
@@ -74,7 +51,7 @@ async def remember_employees(events: Sequence[EmployeeUpdated], tx: Transaction)
     await projections.remember_employees(tx, newest(events, "employee_id"))
 
 
-@handlers.batch(ProgrammeOpened, ProgrammeChanged, ProgrammeClosed)
+@handlers.batch(ProgrammeFact)
 async def apply_programme_rules(events: Sequence[ProgrammeFact], tx: Transaction) -> None:
     """Keep the rules; ask managers about proposals that came before we knew who they are."""
     programmes = newest(events, "programme_id")
@@ -90,15 +67,7 @@ async def apply_programme_rules(events: Sequence[ProgrammeFact], tx: Transaction
     )
 
 
-@handlers.batch(
-    ParticipantInvited,
-    ParticipantEnrolled,
-    ProfileChanged,
-    TrainingCompleted,
-    ParticipantPaused,
-    ParticipantResumed,
-    ParticipantWithdrawn,
-)
+@handlers.batch(ParticipantFact)
 async def invite_and_welcome(events: Sequence[ParticipantFact], tx: Transaction) -> None:
     """Owe an invitation to those invited and a welcome to those who joined."""
     latest = newest(events, "participant_id")
@@ -114,16 +83,7 @@ async def invite_and_welcome(events: Sequence[ParticipantFact], tx: Transaction)
     )
 
 
-@handlers.batch(
-    PairProposed,
-    PairCreated,
-    PairDeclined,
-    PairExpired,
-    PairPaused,
-    PairResumed,
-    PairCompleted,
-    PairEnded,
-)
+@handlers.batch(PairFact)
 async def tell_about_pairs(events: Sequence[PairFact], tx: Transaction) -> None:
     """Owe what the two, or their manager, are told about the state that a pair came to."""
     latest = newest(events, "pair_id")
@@ -138,9 +98,7 @@ async def tell_about_pairs(events: Sequence[PairFact], tx: Transaction) -> None:
     await messages.owe(tx, owed)
 
 
-@handlers.batch(
-    SessionScheduled, SessionLogged, SessionConfirmed, SessionDisputed, SessionCancelled
-)
+@handlers.batch(SessionFact)
 async def tell_about_sessions(events: Sequence[SessionFact], tx: Transaction) -> None:
     """Owe calendar entries and requests to confirm; have the nudge rules look at the pairs."""
     latest = newest(events, "session_id")

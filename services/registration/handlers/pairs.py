@@ -11,30 +11,13 @@ from services.registration.domain.pairs import Pair
 from services.registration.handlers.registry import handlers
 from services.registration.store import pairs, sessions
 from shared.catalogue import (
-    PairCompleted,
-    PairCreated,
-    PairDeclined,
-    PairEnded,
-    PairExpired,
     PairFact,
-    PairPaused,
-    PairProposed,
-    PairResumed,
     SessionCancelled,
 )
 from shared.database import Transaction
 
 
-@handlers.batch(
-    PairProposed,
-    PairCreated,
-    PairDeclined,
-    PairExpired,
-    PairPaused,
-    PairResumed,
-    PairCompleted,
-    PairEnded,
-)
+@handlers.batch(PairFact)
 async def remember_pairs(events: Sequence[PairFact], tx: Transaction) -> None:
     """Keep the newest state of each pair; call off what a pair that stands still has booked."""
     news = await pairs.remember(tx.connection, _newest(events))
