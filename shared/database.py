@@ -197,6 +197,24 @@ async def _use_json(connection: asyncpg.Connection[Any]) -> None:
     )
 
 
+async def forget_what_was_done(
+    database: Database, *, inbox_days: int, idempotency_days: int
+) -> None:
+    """Delete the inbox and idempotency rows that are older than so many real days."""
+    async with database.transaction() as tx:
+        if await tx.try_lock("forget"):
+            await tx.connection.execute(
+                "DELETE FROM inbox"
+                " WHERE received_at < clock_timestamp() - make_interval(days => $1)",
+                inbox_days,
+            )
+            await tx.connection.execute(
+                "DELETE FROM idempotency"
+                " WHERE created_at < clock_timestamp() - make_interval(days => $1)",
+                idempotency_days,
+            )
+
+
 class MigrationChanged(RuntimeError):  # noqa: N818 - named by the fact
     """A migration that was applied has another text now; add a new file instead."""
 

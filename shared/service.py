@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -24,7 +25,7 @@ from shared import telemetry
 from shared.auth import TokenVerifier
 from shared.clock import Clock
 from shared.consumer import TRANSIENT, Consumer, Handlers, Inbound
-from shared.database import BACKBONE_MIGRATIONS, Database, migrate
+from shared.database import BACKBONE_MIGRATIONS, Database, forget_what_was_done, migrate
 from shared.http import BodyLimit, add_problem_answers
 from shared.relay import Relay
 from shared.settings import ServiceSettings
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 _STUCK_AFTER_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
 _STOP_SECONDS = 5.0
+_LONGEST_BACKOFF_SECONDS = 30.0
+_FORGET_EVERY_SECONDS = 3600.0
 _LARGEST_RECORD = 8 * 1024 * 1024
 
 
@@ -67,7 +70,8 @@ class Job:
             else:
                 failures = 0
                 self.last_success = time.monotonic()
-            await asyncio.sleep(min(30.0, self.every_seconds * 2 ** min(failures, 10)))
+            longest = max(_LONGEST_BACKOFF_SECONDS, self.every_seconds)
+            await asyncio.sleep(min(longest, self.every_seconds * 2 ** min(failures, 10)))
 
     def stuck_seconds(self) -> float:
         """Seconds over its rhythm since the last success."""
@@ -165,6 +169,8 @@ async def _start(
     )
     relay_task = asyncio.create_task(relay.run(), name="relay")
     stack.push_async_callback(_stop_relay, relay, relay_task)
+    forget = partial(forget_what_was_done, **settings.memory.model_dump())
+    jobs = [*jobs, Job("forget", forget, every_seconds=_FORGET_EVERY_SECONDS)]
     for job in jobs:
         task = asyncio.create_task(job.run(database), name=job.name)
         stack.push_async_callback(_cancel, task)

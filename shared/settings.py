@@ -78,6 +78,14 @@ class LinkSettings(BaseModel):
     valid_days: int = Field(default=30, ge=1)
 
 
+class MemorySettings(BaseModel):
+    """How long, in real days, it is known what was done already."""
+
+    inbox_days: int = Field(default=100, ge=1)
+    """Must exceed the topics' retention: a redelivery after that would be taken for news."""
+    idempotency_days: int = Field(default=7, ge=1)
+
+
 class OutboxSettings(BaseModel):
     """How the relay publishes."""
 
@@ -114,6 +122,7 @@ class ServiceSettings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     links: LinkSettings = LinkSettings()
     outbox: OutboxSettings = OutboxSettings()
+    memory: MemorySettings = MemorySettings()
     log: LogSettings = LogSettings()
 
     @classmethod

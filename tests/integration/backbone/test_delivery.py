@@ -12,7 +12,7 @@ import pytest
 
 from shared.catalogue import ContactUpdated, EmployeeUpdated, Event
 from shared.consumer import Handlers, Inbound, Rejected
-from shared.database import Database, Transaction
+from shared.database import Database, Transaction, forget_what_was_done
 from shared.envelope import json_value
 from shared.testing import deliver, deliver_raw, deliver_records, record_of, tombstone_of
 
@@ -211,6 +211,18 @@ async def test_a_tombstone_reaches_its_handler_with_the_key(database: Database) 
 
     await deliver_records(handlers, database, [tombstone_of(ContactUpdated, "a", now=NOW)])
     assert forgotten == ["a"]
+
+
+async def test_the_inbox_forgets_only_what_is_older_than_asked(database: Database) -> None:
+    handlers = handlers_that_store()
+    await deliver(handlers, database, employee("old"))
+    await database.pool.execute("UPDATE inbox SET received_at = now() - interval '101 days'")
+    record = record_of(employee("new"), now=NOW)
+    await deliver_records(handlers, database, [record])
+    await forget_what_was_done(database, inbox_days=100, idempotency_days=7)
+    assert await database.pool.fetchval("SELECT count(*) FROM inbox") == 1
+    await deliver_records(handlers, database, [record])
+    assert await seen(database) == ["old", "new"]
 
 
 async def test_events_leave_only_with_the_commit(database: Database) -> None:
