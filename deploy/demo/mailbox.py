@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
@@ -48,31 +49,50 @@ class Mail:
 
 
 class Mailbox:
-    """Watches a folder; each mail is looked at once, and parsed only if its kind is of interest."""
+    """Watches a folder for mails that come from now on.
+
+    Each is looked at once, and parsed only if its kind is of interest.
+    """
 
     def __init__(self, folder: Path, interesting: frozenset[str]) -> None:
         self._folder = folder
         self._interesting = interesting
-        self._last = ""
+        # A folder that was used before holds the mails of another play.
+        self._last = max((number for number, _, _ in self._found()), default=0)
         self.counts: Counter[str] = Counter()
 
     def new_mails(self) -> list[Mail]:
         """Mails of interesting kinds that came since the last look, in the order of arrival."""
+        mails = []
+        for number, name, kind in self._in_a_row():
+            self._last = number
+            self.counts[kind] += 1
+            if kind in self._interesting:
+                content = (self._folder / name).read_bytes()
+                mails.append(parse_mail(content, number=number, kind=kind))
+        return mails
+
+    def _in_a_row(self) -> Iterator[tuple[int, str, str]]:
+        """(number, file, kind) of the new mails up to the first number that is missing.
+
+        A folder that grows while it is listed may show a mail without the one before it. The
+        server numbers without gaps, so the missing one is there at the next look.
+        """
+        due = self._last + 1
+        for number, name, kind in self._found():
+            if number > due:
+                return
+            if number == due:
+                yield number, name, kind
+                due += 1
+
+    def _found(self) -> list[tuple[int, str, str]]:
         try:
-            # The server numbers mails as it delivers them, so new ones sort behind the old.
-            names = sorted(name for name in os.listdir(self._folder) if name > self._last)
+            names = os.listdir(self._folder)
         except FileNotFoundError:
             return []
-        mails = []
-        for name in names:
-            if (match := _NAME.match(name)) is None:
-                continue
-            self._last = name
-            self.counts[match[2]] += 1
-            if match[2] in self._interesting:
-                content = (self._folder / name).read_bytes()
-                mails.append(parse_mail(content, number=int(match[1]), kind=match[2]))
-        return mails
+        matches = (_NAME.match(name) for name in names)
+        return sorted((int(match[1]), match[0], match[2]) for match in matches if match)
 
 
 def parse_mail(content: bytes, *, number: int = 0, kind: str | None = None) -> Mail:

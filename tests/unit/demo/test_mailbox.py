@@ -61,3 +61,23 @@ def test_each_mail_is_seen_once_and_only_interesting_ones_are_parsed(tmp_path: P
 
 def test_a_folder_that_is_not_there_yet_holds_no_mails(tmp_path: Path) -> None:
     assert Mailbox(tmp_path / "later", frozenset()).new_mails() == []
+
+
+def test_a_mail_that_the_listing_missed_is_read_at_the_next_look(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path, frozenset({"proposal"}))
+    for number in (1, 2, 4):
+        (tmp_path / f"{number:06d}-proposal.eml").write_bytes(proposal())
+    assert [mail.number for mail in mailbox.new_mails()] == [1, 2]
+    assert mailbox.new_mails() == []
+    (tmp_path / "000003-proposal.eml").write_bytes(proposal())
+    assert [mail.number for mail in mailbox.new_mails()] == [3, 4]
+    assert mailbox.counts == {"proposal": 4}
+
+
+def test_numbers_are_compared_as_numbers(tmp_path: Path) -> None:
+    (tmp_path / "999998-digest.eml").write_bytes(b"of an earlier play")
+    mailbox = Mailbox(tmp_path, frozenset({"proposal"}))
+    for number in (1_000_000, 999_999):
+        (tmp_path / f"{number:06d}-proposal.eml").write_bytes(proposal())
+    assert [mail.number for mail in mailbox.new_mails()] == [999_999, 1_000_000]
+    assert mailbox.counts == {"proposal": 2}
