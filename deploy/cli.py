@@ -148,8 +148,8 @@ def up(
     """Run everything on this machine and keep it running: Ctrl-C stops it, data stays.
 
     Starts Postgres, a Kafka-protocol broker, a mail server, a token issuer and the four services
-    on free ports of 127.0.0.1. Set UPDRAFT_KAFKA__BOOTSTRAP_SERVERS, or UPDRAFT_<SERVICE>__DSN
-    for all four services, to use servers of your own instead.
+    on free ports of 127.0.0.1. Set UPDRAFT_KAFKA__BOOTSTRAP_SERVERS, or UPDRAFT_REGISTRATION__DSN
+    and its like for all four services, to use servers of your own instead.
     """
     finish(_keep_up(data, start, speed))
 
@@ -180,7 +180,7 @@ async def _keep_up(data: Path, start: datetime | None, speed: float) -> None:
 def _introduce(stack: Any) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for name in ("registration", "matching", "notifications", "metrics"):
-        table.add_row(name, f"{stack.url(name)}/docs")
+        table.add_row(name, f"{stack.url(name)}/openapi.json")
     table.add_row("mails", stack.mail_url)
     table.add_row("issuer", f"{stack.issuer_url} (local use only: it trusts everybody here)")
     table.add_row("Kafka", stack.bootstrap_servers)

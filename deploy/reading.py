@@ -18,6 +18,9 @@ async def raw_records(
     """
     from aiokafka import AIOKafkaConsumer
 
+    from shared.records import tolerate_header_names
+
+    tolerate_header_names()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         auto_offset_reset="earliest",

@@ -32,6 +32,7 @@ from shared import telemetry
 from shared.catalogue import EVENT_TYPES, Event
 from shared.database import Database, OutboxRow, Transaction
 from shared.envelope import Envelope, Record, UnknownType, Unreadable, decode
+from shared.records import tolerate_header_names
 
 log = structlog.get_logger()
 
@@ -42,6 +43,9 @@ TombstoneHandler = Callable[[Sequence[str], Transaction], Awaitable[None]]
 
 # A copy of a parked record must fit the broker even when the original only just did.
 _LARGEST_DEAD_LETTER = 900_000
+_OUR_TOPICS = "updraft."
+# Records of a megabyte each must not be held by the hundreds.
+_MOST_BYTES_AT_ONCE = 4_000_000
 _ATTEMPTS_BEFORE_PARKING = 4
 _LONGEST_BACKOFF_SECONDS = 5.0
 TRANSIENT = (
@@ -197,6 +201,10 @@ class Inbound:
                 envelope = decode(record, now)
             except UnknownType:
                 telemetry.UNKNOWN.labels(self.database.service).inc()
+                # Between services a type not known here is one of a newer version. From outside it
+                # is somebody's record under a wrong name.
+                if not record.topic.startswith(_OUR_TOPICS):
+                    parked.append(_Parked(record, record.fingerprint, _unknown_type(record.topic)))
             except Unreadable as error:
                 parked.append(_Parked(record, record.fingerprint, str(error)))
             else:
@@ -253,6 +261,8 @@ class Inbound:
         try:
             async with tx.savepoint():
                 await self.handlers.dispatch(envelopes, tx)
+                # Here, so that an event that cannot be written is found by halving as well.
+                await tx.flush()
         except TRANSIENT:
             raise
         except tolerated as error:
@@ -295,6 +305,11 @@ class Inbound:
                 new.discard(each.event_id)
                 tx.append(_dead_letter(each, self.database.service))
                 telemetry.PARKED.labels(self.database.service, each.record.topic).inc()
+
+
+def _unknown_type(topic: str) -> str:
+    known = ", ".join(event.TYPE for event in EVENT_TYPES if topic == event.TOPIC)
+    return f"ce_type: not known on this topic; send one of {known}"
 
 
 def _failure(error: Exception) -> str:
@@ -369,6 +384,8 @@ class Consumer:
         self._gate = _Gate()
         self._failures = 0
         self._last_progress = time.monotonic()
+        self._waiting_since: float | None = None
+        tolerate_header_names()
         self._subscriber = broker.subscriber(
             *inbound.handlers.topics,
             group_id=self._service + group_suffix,
@@ -396,16 +413,18 @@ class Consumer:
             # A rebalance may have taken partitions away since these records were fetched.
             mine = consumer.assignment()
             taken = [r for r in raw if TopicPartition(r.topic, r.partition) in mine]
-            if not taken:
-                return
-            try:
-                await self._apply(taken)
-            except Exception as error:
-                delay = self._rewind(consumer, taken, error)
-            else:
+            while taken:
+                few = taken[: _how_many(taken)]
+                try:
+                    await self._apply(few)
+                except Exception as error:
+                    delay = self._rewind(consumer, taken, error)
+                    break
                 self._failures = 0
                 self._last_progress = time.monotonic()
-                await self._commit(consumer, taken)
+                await self._commit(consumer, few)
+                taken = taken[len(few) :]
+            else:
                 return
         await asyncio.sleep(delay)
 
@@ -466,15 +485,29 @@ class Consumer:
 
     def stuck_seconds(self) -> float:
         """How long records have waited without any being applied; 0 when none waits."""
+        now = time.monotonic()
         if self.lag() == 0:
-            self._last_progress = time.monotonic()
-        return time.monotonic() - self._last_progress
+            self._waiting_since = None
+            return 0.0
+        if self._waiting_since is None:
+            self._waiting_since = now
+        return now - max(self._waiting_since, self._last_progress)
 
     @property
     def assigned(self) -> bool:
         """Whether the broker gave this consumer its share of partitions."""
         consumer = self._subscriber.consumer
         return consumer is not None and bool(consumer.assignment())
+
+
+def _how_many(raw: Sequence[ConsumerRecord[bytes, bytes]]) -> int:
+    """How many of these records, at least one, may be applied at once."""
+    total = 0
+    for count, record in enumerate(raw):
+        total += len(record.value or b"")
+        if count and total > _MOST_BYTES_AT_ONCE:
+            return count
+    return len(raw)
 
 
 def _first_offsets(raw: Sequence[ConsumerRecord[bytes, bytes]]) -> dict[TopicPartition, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from shared.catalogue import BY_TYPE, Event
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("id", "source", "specversion", "type")
 _TIME = TypeAdapter(datetime)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_LONGEST_ATTRIBUTE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,6 @@ class Envelope:
     source: str
     type: str
     time: datetime | None
-    subject: str | None
     traceparent: str | None
     correlation_id: str | None
     data: Event | None
@@ -91,7 +93,7 @@ def decode(record: Record, received_at: datetime) -> Envelope:
     if attributes["specversion"] != "1.0":
         raise Unreadable("ce_specversion: not supported; send 1.0")
     for name in ("id", "source", "type"):
-        if len(attributes[name]) > 500 or not attributes[name].isprintable():
+        if _usable_id(attributes[name]) is None:
             raise Unreadable(f"ce_{name}: too long or not printable; send at most 500 characters")
     event_type = BY_TYPE.get(attributes["type"])
     if event_type is None or record.topic != event_type.TOPIC:
@@ -108,9 +110,8 @@ def decode(record: Record, received_at: datetime) -> Envelope:
         source=attributes["source"],
         type=attributes["type"],
         time=moment,
-        subject=attributes.get("subject"),
-        traceparent=attributes.get("traceparent"),
-        correlation_id=attributes.get("correlationid"),
+        traceparent=_usable_trace(attributes.get("traceparent")),
+        correlation_id=_usable_id(attributes.get("correlationid")),
         data=event,
         record=record,
         received_at=received_at,
@@ -217,10 +218,20 @@ def encode(
     return headers
 
 
+def _usable_trace(text: str | None) -> str | None:
+    """A W3C traceparent, or None: a broken trace must not cost its record."""
+    return text if text is not None and _TRACEPARENT.fullmatch(text) else None
+
+
+def _usable_id(text: str | None) -> str | None:
+    """A correlation id that our own headers can carry, or None."""
+    return text if text and len(text) <= _LONGEST_ATTRIBUTE and text.isprintable() else None
+
+
 def _next_span(parent: str | None) -> str:
     """A W3C traceparent: the parent's trace where there is one, and a new span."""
-    parts = (parent or "").split("-")
-    trace = parts[1] if len(parts) == 4 and len(parts[1]) == 32 else secrets.token_hex(16)
+    usable = _usable_trace(parent)
+    trace = usable.split("-")[1] if usable else secrets.token_hex(16)
     return f"00-{trace}-{secrets.token_hex(8)}-01"
 
 

@@ -220,7 +220,9 @@ async def _once(
             "Empty or too long.",
             remedy=f"Send 1 to {_LONGEST_KEY} characters.",
         )
-    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    # Who lost a role since must not get the answer that the role was given.
+    asked = (request.method, request.url.path, *sorted(principal.roles), principal.employee_id)
+    digest = hashlib.sha256(repr(asked).encode())
     digest.update(await request.body())
     # The unique row makes a second request with the key wait for the first one's commit.
     claimed = await tx.connection.fetchval(

@@ -90,7 +90,9 @@ class LinkSigner:
                 programme_id=_uuid(claims.get("prg")),
                 participant_id=_uuid(claims.get("par")),
             )
-        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+            if not (isinstance(link.action, str) and isinstance(link.employee_id, str)):
+                raise TypeError
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError) as error:
             raise LinkRefused("This link is not valid.") from error
         if link.expires_at <= now:
             raise LinkRefused("This link has expired.", expired=True)

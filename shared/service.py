@@ -129,7 +129,8 @@ def create_service(
         title=title or f"Updraft {name}",
         version="1",
         lifespan=lifespan,
-        docs_url="/docs",
+        # The usual page loads its scripts from a third party; the description itself needs none.
+        docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings

@@ -332,10 +332,13 @@ class Stack:
         ends = self.endpoints
         folder = self.folder.hand_over(
             name,
-            {
-                "UPDRAFT_POSTGRES__DSN": ends.dsn(name),
-                "UPDRAFT_LINKS__SECRET": secrets["links"],
-            },
+            {"UPDRAFT_POSTGRES__DSN": ends.dsn(name)}
+            # Those who write links and those who read them; nobody else may forge one.
+            | (
+                {"UPDRAFT_LINKS__SECRET": secrets["links"]}
+                if name in ("registration", "notifications")
+                else {}
+            ),
         )
         ours = {
             "UPDRAFT_SECRETS_DIR": str(folder),

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from services.matching import store
 from services.matching.decisions import ask_for_run
+from services.matching.domain.pairs import Pair
 from shared.catalogue import Contribution
 from shared.http import Principal, Problem, TransactionRoute, Tx, require
 
@@ -109,7 +110,7 @@ async def explain_pair(pair_id: UUID, tx: Tx, who: Anyone) -> PairExplanation:
     """What each factor added to a pair's score, in plain words."""
     found = await store.pairs(tx, [pair_id])
     pair = found[0] if found else None
-    if pair is None or not _may_see(who, pair.mentor_employee_id, pair.mentee_employee_id):
+    if pair is None or not _may_see(who, *_told_of(pair)):
         raise _unknown("pair")
     return PairExplanation(
         pair_id=pair.pair_id,
@@ -142,6 +143,13 @@ async def explain_participant(participant_id: UUID, tx: Tx, who: Anyone) -> Part
         explained_at=row["explained_at"] if waiting else None,
         reasons=reasons if _sees_all(who) else _discreet(reasons),
     )
+
+
+def _told_of(pair: Pair) -> tuple[str, ...]:
+    """Who knows of the pair: both once it was formed, before that whoever was asked."""
+    if pair.formed or pair.awaiting == "mentor":
+        return (pair.mentor_employee_id, pair.mentee_employee_id)
+    return (pair.mentee_employee_id,) if pair.awaiting == "mentee" else ()
 
 
 def _sees_all(who: Principal) -> bool:

@@ -19,7 +19,7 @@ from tests.e2e.conftest import side_by_side
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.asyncio(loop_scope="session")]
 
-OPEN_TO_ALL = {"/livez", "/readyz", "/metrics", "/openapi.json", "/docs"}
+OPEN_TO_ALL = {"/livez", "/readyz", "/metrics", "/openapi.json"}
 
 
 def b64(document: dict[str, Any]) -> str:

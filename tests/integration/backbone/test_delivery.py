@@ -12,7 +12,7 @@ import pytest
 
 from shared.catalogue import ContactUpdated, EmployeeUpdated, Event
 from shared.consumer import Handlers, Inbound, Rejected
-from shared.database import Database, Transaction, forget_what_was_done
+from shared.database import Database, OutboxRow, Transaction, forget_what_was_done
 from shared.envelope import json_value
 from shared.testing import deliver, deliver_raw, deliver_records, record_of, tombstone_of
 
@@ -176,6 +176,38 @@ async def test_an_unreadable_record_is_parked_with_the_field_at_fault(
     row = await database.pool.fetchrow("SELECT payload, reason FROM parked")
     assert row is not None
     assert row["payload"] == value
+
+
+@pytest.mark.parametrize("name", ["ce_correlationid", "traceparent", "ce_subject"])
+@pytest.mark.parametrize("value", [b"\x00", b"a" * 100_000, b"00-zz-zz-01"])
+async def test_an_unusable_attribute_that_we_would_hand_on_does_not_cost_the_record(
+    database: Database, name: str, value: bytes
+) -> None:
+    record = record_of(employee("a"), now=NOW)
+    headers = [(key, kept) for key, kept in record.headers if key != name] + [(name, value)]
+    reasons = await deliver_raw(
+        handlers_that_store(), database, "updraft.employees", [(record.key, record.value, headers)]
+    )
+    assert reasons == []
+    assert await seen(database) == ["a"]
+    row = await database.pool.fetchrow("SELECT headers FROM outbox")
+    assert row is not None
+
+
+async def test_an_event_that_cannot_be_written_is_found_by_halving(database: Database) -> None:
+    handlers = Handlers()
+
+    @handlers.each(EmployeeUpdated)
+    async def tell(event: EmployeeUpdated, tx: Transaction) -> None:
+        key = "a\x00b" if event.employee_id == "bad" else event.employee_id
+        tx.append(OutboxRow(uuid4(), "updraft.employees", key, {}, b"{}"))
+
+    inbound = Inbound(database, handlers)
+    records = [record_of(employee(n), now=NOW) for n in ("a", "bad", "b")]
+    reasons = await inbound.apply(records, park_failures=True)
+    assert len(reasons) == 1
+    keys = await database.pool.fetch("SELECT key FROM outbox WHERE topic NOT LIKE '%.dlq'")
+    assert [row["key"] for row in keys] == ["a", "b"]
 
 
 async def test_a_structured_cloud_event_is_read_like_a_binary_one(database: Database) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
@@ -149,6 +152,58 @@ async def test_events_are_applied_once_in_order_per_key_over_a_restart_and_in_a_
     assert per_key.pop(last.employee_id) == [1]
     assert len(per_key) == 7
     assert all(versions == list(range(1, 101)) for versions in per_key.values())
+
+
+PUBLISH_WITH_ODD_NAMES = """
+import asyncio, json, sys
+from aiokafka import AIOKafkaProducer
+
+class Odd(str):
+    def encode(self, *_):
+        return b"bad\\xff\\xfe"
+
+async def main():
+    producer = AIOKafkaProducer(bootstrap_servers=sys.argv[1])
+    await producer.start()
+    for key, value, headers, odd in json.load(sys.stdin):
+        pairs = [(name, text.encode()) for name, text in headers.items()]
+        pairs += [(Odd("x"), b"1")] * odd
+        await producer.send("updraft.employees", value.encode(), key=key.encode(), headers=pairs)
+    await producer.stop()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_header_name_that_is_not_utf8_holds_nothing_up(
+    database_for: DatabaseFor, broker: Broker
+) -> None:
+    database = await database_for("backbone")
+    await database.pool.execute("CREATE TABLE seen (employee_id text, version int)")
+    prefix = uuid4().hex
+    records = []
+    for version in range(1, 31):
+        event = employee(prefix, version)
+        headers = encode(
+            type(event), event_id=new_id(NOW), source="urn:test", subject=event.key, now=NOW
+        )
+        records.append((event.key, json_value(event).decode(), headers, version % 10 == 5))
+    # Only the client's pure Python part lets a name through that is not UTF-8.
+    publisher = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PUBLISH_WITH_ODD_NAMES, broker.bootstrap_servers),
+        stdin=asyncio.subprocess.PIPE,
+        env=os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"},
+    )
+    await publisher.communicate(json.dumps(records).encode())
+    assert publisher.returncode == 0
+
+    async def all_seen() -> bool:
+        return bool(await database.pool.fetchval("SELECT count(*) FROM seen") == 30)
+
+    async with running(service(database, broker, storing_handlers(prefix), group=prefix)):
+        await eventually(all_seen)
+    versions = await database.pool.fetch("SELECT version FROM seen ORDER BY ctid")
+    assert [row["version"] for row in versions] == list(range(1, 31))
 
 
 async def test_the_relay_publishes_the_outbox_and_dead_letters_in_order(

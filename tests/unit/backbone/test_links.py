@@ -69,6 +69,8 @@ def test_another_secret_another_action_or_no_signature_is_refused() -> None:
         jwt.encode(claims | {"aud": "updraft"}, SECRET, algorithm="HS256"),
         jwt.encode({k: v for k, v in claims.items() if k != "exp"}, SECRET, algorithm="HS256"),
         jwt.encode(claims | {"jti": "no uuid"}, SECRET, algorithm="HS256"),
+        jwt.encode(claims | {"exp": 10**30}, SECRET, algorithm="HS256"),
+        jwt.encode(claims | {"act": ["accept"]}, SECRET, algorithm="HS256"),
         "",
         "a.b.c",
     ]
