@@ -66,6 +66,9 @@ def compare_transport(schemas: Schemas, topics: Topics, compared: Compared) -> N
     for service, count in schemas.outboxes.items():
         left = [Difference("outbox", service, "", f"{count} events wait to be published")]
         compared.note("outbox", service, 1, left if count else ())
+    stuck = sum(1 for ids in topics.from_hr if not ids & schemas.taken_in)
+    told = [Difference("HR records", "registration", "", f"{stuck} neither applied nor parked")]
+    compared.note("HR records", "registration", len(topics.from_hr), told if stuck else ())
     for service in SERVICES:
         mine = [one for one in schemas.parked if one[0] == service]
         wrong = [

@@ -49,6 +49,8 @@ class Schemas:
     copies: dict[tuple[str, str], Copy] = field(default_factory=dict)
     """By service and aggregate."""
     outboxes: dict[str, int] = field(default_factory=dict)
+    taken_in: set[UUID] = field(default_factory=set)
+    """The ids of records that registration applied or parked."""
     parked: list[tuple[str, str, str, int]] = field(default_factory=list)
     """Service, topic, reason, and how many."""
     owed: dict[str, Owed] = field(default_factory=dict)
@@ -103,6 +105,10 @@ async def _read(connection: asyncpg.Connection[asyncpg.Record]) -> Schemas:
             f"SELECT topic, reason, count(*) FROM {service}.parked GROUP BY 1, 2"  # noqa: S608
         )
         found.parked += [(service, *row) for row in parked]
+    for row in await connection.fetch(
+        "SELECT event_id FROM registration.inbox UNION SELECT event_id FROM registration.parked"
+    ):
+        found.taken_in.add(row["event_id"])
     for row in await connection.fetch(
         "SELECT notification_id::text AS id, state, kind, recorded_at FROM notifications.messages"
     ):

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import UUID
 
 from aiokafka import TopicPartition
 
 from deploy.reading import current_ends, raw_records
 from shared.catalogue import (
+    EmployeeRecorded,
     EmployeeUpdated,
     Event,
     FeedbackGiven,
@@ -25,6 +27,7 @@ from shared.catalogue import (
 from shared.envelope import Record, UnknownType, Unreadable, decode
 
 _AT_ONCE = 500
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 TOPICS: tuple[str, ...] = tuple(
     sorted(
@@ -61,6 +64,8 @@ class Topics:
     told: list[Told] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Topic and reason of each record that no service could have read."""
+    from_hr: list[frozenset[UUID]] = field(default_factory=list)
+    """Per record on `hr.employees`: the ids under which it may be known."""
 
     def of(self, fact: type[E]) -> list[E]:
         """The events of one kind."""
@@ -94,7 +99,21 @@ async def read_topics(bootstrap_servers: str) -> Topics:
             # Decoding is work: whoever else runs in this loop must get their turn.
             await asyncio.sleep(0)
     topics.add(batch)
+    async for one in raw_records(bootstrap_servers, [EmployeeRecorded.TOPIC]):
+        topics.from_hr.append(
+            _ids(
+                Record(one.topic, one.partition, one.offset, one.key, one.value, tuple(one.headers))
+            )
+        )
     return topics
+
+
+def _ids(record: Record) -> frozenset[UUID]:
+    """The ids under which a record may be known to whoever took it in."""
+    try:
+        return frozenset({record.fingerprint, decode(record, _ANY_TIME).identity})
+    except (Unreadable, UnknownType):
+        return frozenset({record.fingerprint})
 
 
 async def end_offsets(bootstrap_servers: str) -> dict[TopicPartition, int]:
