@@ -106,7 +106,7 @@ async def tell_about_sessions(events: Sequence[SessionFact], tx: Transaction) ->
     changes = [event for event in latest if event.session_id in changed]
     await projections.look_again_at_pairs(tx, sorted({event.pair_id for event in changes}))
     await messages.owe(
-        tx, [owed for event in changes for owed in owed_for_session(_session(event))]
+        tx, [owed for event in changes for owed in owed_for_session(_session(event), tx.now)]
     )
 
 

@@ -57,11 +57,9 @@ def has_ground(message: Owed, known: Known, now: datetime) -> bool:
 def _session_has_ground(
     message: Owed, session: Session, now: datetime, *, calendar_entry_sent: bool
 ) -> bool:
-    if message.kind is Kind.SESSION_SCHEDULED and session.ends_at <= now:
-        return False
     if message.kind is Kind.SESSION_CANCELLED and not calendar_entry_sent:
         return False
-    return _owes(owed_for_session(session), message)
+    return _owes(owed_for_session(session, now), message)
 
 
 def _owes(today: list[Owed], message: Owed) -> bool:

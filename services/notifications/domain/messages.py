@@ -117,11 +117,15 @@ def _to_both(pair: Pair, kind: Kind) -> list[Owed]:
     ]
 
 
-def owed_for_session(session: Session) -> list[Owed]:
-    """The calendar entry, its withdrawal, or the question whether a log is right."""
-    if session.status == "scheduled":
+def owed_for_session(session: Session, now: datetime) -> list[Owed]:
+    """The calendar entry, its withdrawal, or the question whether a log is right.
+
+    Once its time has come, nobody is told any more that a session is, or is not, to take place.
+    """
+    coming = now < session.starts_at
+    if session.status == "scheduled" and coming:
         return [session_message(session, Kind.SESSION_SCHEDULED, role) for role in SIDES]
-    if session.status == "cancelled":
+    if session.status == "cancelled" and coming:
         return [session_message(session, Kind.SESSION_CANCELLED, role) for role in SIDES]
     if session.status == "logged" and session.logged_by is not None:
         role = other_side(session.logged_by)

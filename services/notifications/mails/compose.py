@@ -231,6 +231,7 @@ def _frame(letter: Letter, sender: Sender, language: Language) -> dict[str, Any]
         "greeting": language.text("common", "greeting", name=name)
         if name
         else language.text("common", "greeting_nameless"),
+        "colon": language.text("common", "colon"),
         "closing": language.text("common", "closing"),
         "why": language.text("common", "why", programme=programme),
         "optional": language.text("common", "optional"),

@@ -192,6 +192,31 @@ async def test_a_cancelled_session_leaves_the_calendar_of_those_who_had_it(offic
     ]
 
 
+async def test_a_cancellation_that_comes_after_its_session_is_not_told(office: Office) -> None:
+    await office.tell(programme(), *PEOPLE, created(), scheduled())
+    await office.work()
+    before = list(office.server.kinds)
+    assert "session_scheduled" in before
+    off = session(SessionCancelled, "cancelled", 2, cancelled_by="mentee", cancelled_at=START)
+    office.clock.set(off.starts_at)
+    await office.tell(off)
+    await office.work(after=timedelta(hours=12))
+    assert "session_cancelled" not in office.server.kinds
+
+
+async def test_a_cancellation_that_waits_until_its_session_is_overtaken(office: Office) -> None:
+    await office.tell(programme(), *PEOPLE, created(), scheduled())
+    await office.work()
+    off = session(SessionCancelled, "cancelled", 2, cancelled_by="mentee", cancelled_at=START)
+    office.clock.set(off.starts_at - timedelta(minutes=1))
+    await office.tell(off)
+    await office.work(after=timedelta(minutes=1))
+    assert "session_cancelled" not in office.server.kinds
+    states = await office.states()
+    settled = [state for key, state in states.items() if key.startswith("session_cancelled")]
+    assert settled == ["suppressed: overtaken"] * 2
+
+
 async def test_a_session_booked_and_cancelled_overnight_is_never_mentioned(office: Office) -> None:
     office.clock.set(START.replace(hour=22))
     await office.tell(programme(), *PEOPLE, created(), scheduled())

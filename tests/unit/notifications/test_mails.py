@@ -328,6 +328,21 @@ def test_a_language_that_we_do_not_speak_becomes_english_with_the_readers_dates(
     assert language_of("", ZoneInfo("UTC")).code == "en"
 
 
+@pytest.mark.parametrize(
+    ("locale", "line"),
+    [
+        ("en", "Waiting for a partner: 1 mentor, 2 mentees"),
+        ("de", "1 Mentor, 2 Mentees"),
+        ("fr", "En attente d'un binôme\N{NO-BREAK SPACE}: 1 mentor, 2 mentorés"),
+    ],
+)
+def test_numbers_and_colons_are_written_as_the_language_does(locale: str, line: str) -> None:
+    made = letter(Kind.DIGEST, "manager", to=replace(BOSS, locale=locale))
+    assert made.digest is not None
+    waiting = replace(made.digest, mentors_waiting=1, mentees_waiting=2)
+    assert line in text_of(mail_of(replace(made, digest=waiting)))
+
+
 def test_the_digest_holds_the_weeks_numbers() -> None:
     english = replace(BOSS, locale="en-GB")
     text = text_of(mail_of(letter(Kind.DIGEST, "manager", to=english)))

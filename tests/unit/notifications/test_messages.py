@@ -59,28 +59,35 @@ def test_a_proposal_answered_meanwhile_has_lost_its_ground() -> None:
 
 
 def test_a_moved_session_makes_the_earlier_calendar_entry_pointless() -> None:
-    first = owed_for_session(SESSION)[0]
+    first = owed_for_session(SESSION, NOW)[0]
     moved = replace(SESSION, version=2, starts_at=NOW + timedelta(days=5))
     assert has_ground(first, Known(session=SESSION), NOW)
     assert not has_ground(first, Known(session=moved), NOW)
-    assert has_ground(owed_for_session(moved)[0], Known(session=moved), NOW)
+    assert has_ground(owed_for_session(moved, NOW)[0], Known(session=moved), NOW)
 
 
-def test_a_calendar_entry_for_a_session_that_is_over_is_pointless() -> None:
-    message = owed_for_session(SESSION)[0]
-    assert not has_ground(message, Known(session=SESSION), NOW + timedelta(days=4))
+@pytest.mark.parametrize("status", ["scheduled", "cancelled"])
+def test_once_its_time_has_come_a_session_is_neither_announced_nor_called_off(status: str) -> None:
+    session = replace(SESSION, status=status)
+    messages = owed_for_session(session, session.starts_at - timedelta(seconds=1))
+    assert {m.recipient for m in messages} == {"mentor", "mentee"}
+    known = Known(session=session, calendar_entry_sent=True)
+    for message in messages:
+        assert has_ground(message, known, session.starts_at - timedelta(seconds=1))
+        assert not has_ground(message, known, session.starts_at)
+    assert owed_for_session(session, session.starts_at) == []
 
 
 def test_a_cancellation_is_told_only_to_those_who_had_the_date() -> None:
     off = replace(SESSION, version=2, status="cancelled", cancelled_by="mentee", cancelled_at=NOW)
-    message = owed_for_session(off)[0]
+    message = owed_for_session(off, NOW)[0]
     assert not has_ground(message, Known(session=off), NOW)
     assert has_ground(message, Known(session=off, calendar_entry_sent=True), NOW)
 
 
 def test_the_side_that_did_not_log_is_asked_to_confirm() -> None:
     logged = replace(SESSION, version=2, status="logged", logged_by="mentor", logged_at=NOW)
-    (message,) = owed_for_session(logged)
+    (message,) = owed_for_session(logged, NOW)
     assert (message.kind, message.employee_id) == (Kind.SESSION_CONFIRM_REQUEST, "senior")
     confirmed = replace(logged, version=3, status="confirmed")
     assert not has_ground(message, Known(session=confirmed), NOW)
@@ -110,7 +117,7 @@ def test_an_old_digest_is_pointless() -> None:
 def test_a_message_about_something_unknown_has_no_ground() -> None:
     for message in (
         *owed_for_pair(PAIR),
-        *owed_for_session(SESSION),
+        *owed_for_session(SESSION, NOW),
         *owed_for_participant(PERSON),
     ):
         assert not has_ground(message, Known(), NOW)
