@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.registration import answering, exchange, meetings, participation
@@ -67,8 +67,8 @@ async def act(tx: Transaction, link: Link, *, agreement: str | None = None) -> S
         subject = await _subject(tx, link)
         if agreement is not None and subject.action == "enrol":
             _check_agreement(subject, agreement)
-        await _STEPS[subject.action].act(tx, subject)
-    return subject
+        done = await _STEPS[subject.action].act(tx, subject)
+    return replace(subject, participant=done) if isinstance(done, Participant) else subject
 
 
 class _Rehearsed(Exception):  # noqa: N818
@@ -259,9 +259,9 @@ async def _nps(tx: Transaction, subject: Subject) -> None:
     )
 
 
-async def _enrol(tx: Transaction, subject: Subject) -> None:
+async def _enrol(tx: Transaction, subject: Subject) -> Participant:
     assert subject.participant is not None
-    await participation.enrol_by_invitation(
+    return await participation.enrol_by_invitation(
         tx, subject.participant.programme_id, subject.employee_id
     )
 
@@ -271,9 +271,9 @@ async def _decline_invitation(tx: Transaction, subject: Subject) -> None:
     await participation.decline_invitation(tx, subject.participant.participant_id)
 
 
-async def _complete_training(tx: Transaction, subject: Subject) -> None:
+async def _complete_training(tx: Transaction, subject: Subject) -> Participant:
     assert subject.participant is not None
-    await participation.complete_training(tx, subject.participant.participant_id)
+    return await participation.complete_training(tx, subject.participant.participant_id)
 
 
 _SCORES = {"pulse": range(1, 6), "nps": range(11)}

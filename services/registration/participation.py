@@ -85,8 +85,13 @@ async def enrol(
     role: Role,
     agreement_version: str | None,
     profile: Callable[[Programme, Employee, str], Profile],
+    *,
+    topics_later: bool = False,
 ) -> Participant:
-    """Enrol a person; `profile` makes theirs of the programme, HR's record and the locale."""
+    """Enrol a person; `profile` makes theirs of the programme, HR's record and the locale.
+
+    With `topics_later` they may name their topics afterwards.
+    """
     stored = await programmes.programme_in_force(tx.connection, programme_id)
     if stored is None:
         raise Unknown("programme")
@@ -106,6 +111,7 @@ async def enrol(
         earlier[employee_id],
         participant_id=new_id(tx.now),
         now=tx.now,
+        topics_later=topics_later,
     )
     await _check_blocks(tx, joined.profile)
     await _save(tx, ParticipantEnrolled, [joined])
@@ -113,7 +119,10 @@ async def enrol(
 
 
 async def enrol_by_invitation(tx: Transaction, programme_id: UUID, employee_id: str) -> Participant:
-    """Enrol an invited person with a profile from the directory, by one click."""
+    """Enrol an invited person with a profile from the directory, by one click.
+
+    A click says nothing of topics: where nobody knows any, they are named later.
+    """
     theirs = await participants.participants_of_employee(tx.connection, employee_id)
     stored = await programmes.programme(tx.connection, programme_id)
     invited = next(
@@ -130,7 +139,7 @@ async def enrol_by_invitation(tx: Transaction, programme_id: UUID, employee_id: 
         return rules.default_profile(programme, employee, locale, role)
 
     agreement = stored.programme.agreement_version
-    return await enrol(tx, programme_id, employee_id, role, agreement, profile)
+    return await enrol(tx, programme_id, employee_id, role, agreement, profile, topics_later=True)
 
 
 async def decline_invitation(tx: Transaction, participant_id: UUID) -> Participant:

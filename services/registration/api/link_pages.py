@@ -12,7 +12,8 @@ from fastapi.responses import HTMLResponse
 
 from services.registration import links, pages
 from services.registration.domain.employment import Contact
-from services.registration.domain.rules import RuleBroken
+from services.registration.domain.participation import has_topics
+from services.registration.domain.rules import Overtaken, RuleBroken
 from services.registration.links import LinkUsed, NotForThisPerson, NotYetKnown, Subject
 from services.registration.pages import Page, Texts
 from services.registration.store import directory, people
@@ -23,7 +24,7 @@ from shared.links import Link, LinkRefused, LinkSigner
 _PAGE: dict[str, Any] = {"content": {"text/html": {}}}
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     403: _PAGE | {"description": "The link was forged, cut off, or is not this person's."},
-    409: _PAGE | {"description": "The question was settled otherwise in the meantime."},
+    409: _PAGE | {"description": "The question was settled otherwise, or a rule says no."},
     410: _PAGE | {"description": "The link has expired, or was used."},
     503: _PAGE | {"description": "The news has not arrived here; try again after `Retry-After`."},
 }
@@ -54,7 +55,8 @@ async def use(token: str, tx: Tx, request: Request) -> HTMLResponse:
 
     async def do(link: Link, texts: Texts, contact: Contact | None) -> Page:
         subject = await links.act(tx, link, agreement=agreement)
-        return texts.thanks(subject.action, await _names(tx, subject, texts, contact))
+        names = await _names(tx, subject, texts, contact)
+        return texts.thanks(subject.action, names, *_still_missing(subject, texts))
 
     return await _answer(token, tx, request, do)
 
@@ -86,7 +88,18 @@ async def _answer(
     except NotYetKnown:
         return _html(texts.refusal("not_yet"), 503, {"Retry-After": "2"})
     except RuleBroken as broken:
-        return _html(texts.refusal("overtaken", broken.reason, broken.remedy), 409)
+        state = "overtaken" if isinstance(broken, Overtaken) else "refused"
+        return _html(texts.refusal(state, broken.reason, broken.remedy), 409)
+
+
+def _still_missing(subject: Subject, texts: Texts) -> list[str]:
+    """What a person who joined or was trained must still do before they can be paired."""
+    one = subject.participant
+    if subject.action not in ("enrol", "complete_training") or one is None:
+        return []
+    if has_topics(one.role, one.profile):
+        return []
+    return [texts.plain("topics_to_offer" if one.role == "mentor" else "topics_to_learn")]
 
 
 async def _names(

@@ -1,7 +1,7 @@
 """A person in a programme: who may join, and how the status moves.
 
 invited → enrolled → ready → paused → withdrawn. `ready` is computed: consent to the programme's
-present agreement, and training where the programme asks for it.
+present agreement, a topic to be paired by, and training where the programme asks for it.
 """
 
 from __future__ import annotations
@@ -198,20 +198,31 @@ def check_profile(
         raise Invalid("languages", "A pair needs a common language.", "Send at least one, e.g. en.")
     if employee_id in profile.blocks:
         raise Invalid("blocks", "Nobody can block themself.", "Leave your own id out.")
-    if role == "mentor" and not profile.topics_offered:
+
+
+def has_topics(role: Role, profile: Profile) -> bool:
+    """Whether the profile names a topic that a pair in this role can be formed by."""
+    return bool(profile.topics_offered if role == "mentor" else profile.topics_wanted)
+
+
+def check_topics(role: Role, profile: Profile) -> None:
+    """Raises Invalid for a profile without a topic for its role."""
+    if has_topics(role, profile):
+        return
+    if role == "mentor":
         raise Invalid(
             "topics_offered", "A mentor teaches something.", "Send at least one topic to offer."
         )
-    if role == "mentee" and not profile.topics_wanted:
-        raise Invalid(
-            "topics_wanted", "A mentee learns something.", "Send at least one topic you want."
-        )
+    raise Invalid(
+        "topics_wanted", "A mentee learns something.", "Send at least one topic you want."
+    )
 
 
 def default_profile(programme: Programme, employee: Employee, locale: str, role: Role) -> Profile:
     """A profile from what HR knows, for people who join by one click.
 
     Without known skills a mentor offers, and a mentee always wants, what the programme is about.
+    Where the programme names nothing either, the profile has no topics yet.
     """
     offers = tuple(Offer(skill) for skill in employee.skills)
     if role == "mentor" and not offers:
@@ -274,11 +285,13 @@ def enrol(
     *,
     participant_id: UUID,
     now: datetime,
+    topics_later: bool = False,
 ) -> Participant:
     """A person who joins, by invitation or of their own accord.
 
-    `earlier` are this person's participations in the programme, oldest first. Raises RuleBroken
-    or Invalid.
+    `earlier` are this person's participations in the programme, oldest first. With
+    `topics_later` the profile may still be without topics; who has none is not ready. Raises
+    RuleBroken or Invalid.
     """
     check_runs(programme, now.date())
     living = next((one for one in earlier if one.status != "withdrawn"), None)
@@ -308,6 +321,8 @@ def enrol(
     check_consent(programme, agreement_version)
     check_eligible(programme, employee, role, now.date())
     check_profile(programme, employee.employee_id, role, profile)
+    if not topics_later:
+        check_topics(role, profile)
     joined = living or Participant(
         participant_id=participant_id,
         programme_id=programme.programme_id,
@@ -335,6 +350,9 @@ def change_profile(
     if agreement_version is not None:
         check_consent(programme, agreement_version)
     check_profile(programme, participant.employee_id, participant.role, profile, living_pairs)
+    if has_topics(participant.role, participant.profile):
+        # Who joined by one click without topics may still change everything else.
+        check_topics(participant.role, profile)
     agreed = agreement_version or participant.agreement_version
     changed = replace(participant, profile=profile, agreement_version=agreed)
     return participant if changed == participant else _changed(programme, changed, now)
@@ -435,7 +453,8 @@ def _status(programme: Programme, participant: Participant) -> Status:
         return "paused"
     consents = participant.agreement_version == programme.agreement_version
     trained = participant.trained_at is not None or not programme.training_required
-    return "ready" if consents and trained else "enrolled"
+    known = has_topics(participant.role, participant.profile)
+    return "ready" if consents and trained and known else "enrolled"
 
 
 def _changed(programme: Programme, participant: Participant, now: datetime) -> Participant:

@@ -28,6 +28,8 @@ class Page:
     button: str | None = None
     agreement: str | None = None
     """The agreement version that the button consents to."""
+    reasons: tuple[str, ...] = ()
+    """The rule's own words, in English on the pages of every language."""
 
 
 class Texts:
@@ -57,14 +59,15 @@ class Texts:
             agreement,
         )
 
-    def thanks(self, action: str, names: Mapping[str, object]) -> Page:
-        """The page after the click."""
-        return Page(self.lang, self.of(action, "done", names), (self.of(action, "thanks", names),))
+    def thanks(self, action: str, names: Mapping[str, object], *still_missing: str) -> Page:
+        """The page after the click, with what the person must still do."""
+        lines = (self.of(action, "thanks", names), *still_missing)
+        return Page(self.lang, self.of(action, "done", names), lines)
 
-    def refusal(self, state: str, *details: str) -> Page:
-        """The page that says why nothing was done; details in English only."""
-        lines = (self.of(state, "lead"), *(details if self.lang == _FALLBACK else ()))
-        return Page(self.lang, self.of(state, "title"), lines)
+    def refusal(self, state: str, *reasons: str) -> Page:
+        """The page that says why nothing was done, with the rule's reason and remedy."""
+        lines = (self.of(state, "lead"),)
+        return Page(self.lang, self.of(state, "title"), lines, reasons=reasons)
 
 
 def texts(locale: str) -> Texts:
@@ -114,5 +117,6 @@ def render(page: Page) -> str:
         lines=page.lines,
         button=page.button,
         agreement=page.agreement,
+        reasons=page.reasons,
         css=style,
     )

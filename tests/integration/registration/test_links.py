@@ -268,9 +268,13 @@ async def test_a_pulse_is_one_of_five_links(front: Front, company: Company) -> N
     assert [(fact.kind, fact.score) for fact in facts] == [("pulse", 4), ("nps", 10)]
 
 
-async def _invited(front: Front, **rules: Any) -> dict[str, Any]:
-    await front.hire("junior", 2, locale="de-CH", skills=["AI", "Python"])
+async def _hire(front: Front, **junior: Any) -> None:
+    await front.hire("junior", 2, locale="de-CH", **junior)
     await front.hire("senior", 8)
+
+
+async def _invited(front: Front, **rules: Any) -> dict[str, Any]:
+    await _hire(front, skills=["AI", "Python"])
     programme = await front.open(enrolment="invite_only", **rules)
     await front.post(
         "programme_manager",
@@ -300,6 +304,42 @@ async def test_one_click_enrols_an_invited_person_with_what_hr_knows(front: Fron
     assert (await front.http.post(front.address(training))).status_code == 200
     (trained,) = await front.facts(TrainingCompleted)
     assert trained.status == "ready"
+
+
+async def test_one_click_enrols_who_has_no_topics_yet_and_says_what_is_missing(
+    front: Front,
+) -> None:
+    programme = await _invited(front, focus_topics=[], training_required=True)
+    await _hire(front, skills=[])
+    about = {"programme_id": programme["programme_id"]}
+    address = front.address(front.link("enrol", "junior", **about))
+    assert "<button" in (await front.http.get(address)).text
+    done = await front.http.post(address)
+    assert done.status_code == 200
+    assert "Ihr Profil nennt kein Thema, das Sie weitergeben können" in done.text
+    trained = await front.http.post(
+        front.address(front.link("complete_training", "junior", **about))
+    )
+    assert "Ihr Profil nennt kein Thema" in trained.text
+    (joined,) = await front.facts(ParticipantEnrolled)
+    (event,) = await front.facts(TrainingCompleted)
+    assert (joined.status, joined.agreement_version, event.status) == ("enrolled", "1", "enrolled")
+    path = f"/participants/{joined.participant_id}"
+    assert (await front.patch("junior", path, {"languages": ["fr"]}))["status"] == "enrolled"
+    offer = {"topics_offered": [{"topic": "AI", "proficiency": 3}]}
+    assert (await front.patch("junior", path, offer))["status"] == "ready"
+
+
+async def test_a_page_says_which_rule_refuses_the_click(front: Front) -> None:
+    programme = await _invited(front)
+    address = front.address(front.link("enrol", "junior", programme_id=programme["programme_id"]))
+    await _hire(front, status="on_leave")
+    for page in (await front.http.get(address), await front.http.post(address)):
+        assert page.status_code == 409
+        assert "Das geht jetzt nicht" in page.text
+        assert "Only employees in active service can take part." in page.text
+        assert "Join after the start of work or after the leave." in page.text
+    assert not await front.facts(ParticipantEnrolled)
 
 
 async def test_an_invitation_is_declined_by_one_click(front: Front) -> None:

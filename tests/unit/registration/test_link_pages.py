@@ -54,6 +54,14 @@ def test_a_locale_without_texts_of_its_own_reads_english(locale: str) -> None:
     assert pages.texts(locale).lang == expected
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("state", ["overtaken", "refused"])
+def test_a_refusal_gives_the_reason_of_the_rule_in_every_language(lang: str, state: str) -> None:
+    html = pages.render(pages.texts(lang).refusal(state, "Too <late>.", "Ask again."))
+    assert '<p lang="en">Too &lt;late&gt;.</p>' in html
+    assert '<p lang="en">Ask again.</p>' in html
+
+
 def test_whatever_a_name_holds_is_shown_as_text() -> None:
     evil = "<script>alert(1)</script>{programme}"
     html = pages.render(pages.texts("en").question("accept", NAMES | {"counterpart": evil}))

@@ -220,6 +220,25 @@ def test_one_click_fills_the_profile_from_the_directory() -> None:
     assert mentee.topics_wanted == (Want("AI"), Want("Social media"))
 
 
+@pytest.mark.parametrize("role", ["mentor", "mentee"])
+def test_who_joins_without_topics_is_ready_once_a_topic_is_named(role: Any) -> None:
+    programme = replace(PROGRAMME, focus_topics=(), training_required=False)
+    nothing_known = rules.default_profile(programme, replace(JUNIOR, skills=()), "en", role)
+    with pytest.raises(Invalid, match="topics"):
+        enrolled(programme, role=role, profile=nothing_known)
+    joined = enrolled(programme, role=role, profile=nothing_known, topics_later=True)
+    assert (joined.status, joined.agreement_version, joined.ready_at) == ("enrolled", "2", None)
+    in_german = replace(nothing_known, languages=("de",))
+    still = rules.change_profile(programme, joined, in_german, None, 0, NOW)
+    assert still.status == "enrolled"
+    named = replace(in_german, topics_offered=(Offer("AI"),), topics_wanted=(Want("AI"),))
+    later = NOW + timedelta(days=1)
+    ready = rules.change_profile(programme, still, named, None, 0, later)
+    assert (ready.status, ready.ready_at) == ("ready", later)
+    with pytest.raises(Invalid, match="topics"):
+        rules.change_profile(programme, ready, in_german, None, 0, later)
+
+
 def test_an_erased_person_leaves_no_word() -> None:
     forgotten = rules.forget(enrolled(profile=replace(PROFILE, interests=("Chess",))), NOW)
     assert forgotten.profile == Profile()
