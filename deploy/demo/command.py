@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ DEFAULT_SPEED = 120_000.0
 """About 1.4 programme days a second: lead and six months in some 140 seconds."""
 _FILE_WIDTH = 150
 _LATE = timedelta(days=3)
+_MOST_ASKED = 60
 
 
 def demo(
@@ -95,7 +97,7 @@ async def _demo(
                 workforce, office, platform, mailbox, stack.clock, seed=seed, watch=show.update
             )
             await play.load_people()
-            known = await play.wait_for_people(real_seconds=60)
+            known = await play.wait_for_people(real_seconds=10)
             tell(f"HR published {platform.sent.total():,} records")
             if not known:
                 tell("registration does not know everybody yet; the play begins all the same")
@@ -110,9 +112,10 @@ async def _demo(
             quiet = await stack.drained(30)
             problems = [] if quiet else ["events were still on their way 30 s after the end"]
             tell("the last mails are out and every event has been taken in")
-            problems += await _closing(console, stack, play, tell)
+            found, pairs = await _closing(console, stack, play, tell)
+            problems += found
             tell("done")
-            _verdict(console, stack, problems, keep=keep)
+            _verdict(console, stack, problems, pairs=pairs, keep=keep)
             if keep:
                 _where_to_look(console, stack)
                 with contextlib.suppress(asyncio.CancelledError):
@@ -127,10 +130,10 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_FILE_WIDTH, emoji=False)
 
 
-async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[str]:
-    """All tables and checks; returns what went wrong."""
+async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> tuple[list[str], int]:
+    """All tables and checks; returns what went wrong, and how many pairs were formed."""
     from deploy.demo import tables
-    from deploy.demo.outcome import read_topics, violations
+    from deploy.demo.outcome import formed_pairs, read_topics, violations
 
     programme_id, office = play.scene.programme_id, play.office
     problems = await _differences(stack, tell)
@@ -140,7 +143,9 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[s
     path = f"/programmes/{programme_id}/kpis"
     kpis = await office.as_manager("GET", path, service="metrics")
     tables.show_kpis(console, kpis, speed=stack.clock.speed)
-    for pair in _telling_pairs(told):
+    await _show_without_partner(console, told, office)
+    pairs = formed_pairs(told)
+    for pair in _telling_pairs(pairs):
         path = f"/pairs/{pair.pair_id}/explanation"
         explanation = await office.as_manager("GET", path, service="matching")
         tables.show_explanation(console, explanation, pair, play.workforce)
@@ -171,7 +176,23 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> list[s
     tell(f"pairs that ever broke a hard rule: {len(broken)}")
     problems += broken
     problems += [f"the play stumbled: {error!r}" for error in play.agenda.failures[:5]]
-    return problems
+    return problems, len(pairs)
+
+
+async def _show_without_partner(console: Console, told: Any, office: Any) -> None:
+    """Why those who were ready all along stayed alone; of many, every so many-th is asked about."""
+    from deploy.demo import tables
+    from deploy.demo.office import Refused
+    from deploy.demo.outcome import never_paired
+
+    waiting = never_paired(told)
+    answers = []
+    for participant_id in waiting[:: -(-len(waiting) // _MOST_ASKED) or 1]:
+        path = f"/participants/{participant_id}/explanation"
+        with contextlib.suppress(Refused):
+            answers.append(await office.as_manager("GET", path, service="matching"))
+    if waiting:
+        tables.show_without_partner(console, answers, waiting=len(waiting))
 
 
 def _say_if_too_fast(console: Console, told: Any, speed: float) -> None:
@@ -194,10 +215,9 @@ async def _differences(stack: Any, tell: Any) -> list[str]:
     return [f"reconciliation: {difference}" for difference in found]
 
 
-def _telling_pairs(told: Any) -> list[Any]:
+def _telling_pairs(pairs: Sequence[Any]) -> list[Any]:
     """Three pairs that formed: the best, the middle and the weakest match."""
-    lives = [max(facts, key=lambda fact: fact.version) for facts in told.pairs.values()]
-    formed = sorted((p for p in lives if p.created_at is not None), key=lambda p: -p.score)
+    formed = sorted(pairs, key=lambda pair: -pair.score)
     if not formed:
         return []
     places = sorted({0, len(formed) // 2, len(formed) - 1})
@@ -214,12 +234,18 @@ def _ends(told: Any) -> dict[str, int]:
     return counts
 
 
-def _verdict(console: Console, stack: Any, problems: list[str], *, keep: bool) -> None:
+def _verdict(console: Console, stack: Any, problems: list[str], *, pairs: int, keep: bool) -> None:
     for problem in problems[:40]:
         console.print(f"[red]✗[/red] {escape(problem)}", highlight=False)
     if len(problems) > 40:
         console.print(f"[red]✗[/red] and {len(problems) - 40} more")
-    if not problems:
+    if pairs == 0:
+        console.print(
+            "[yellow]! No pair was formed at all: the table 'Why ready people have no partner' "
+            "and the parked HR records above tell why.[/yellow]",
+            highlight=False,
+        )
+    if not problems and pairs > 0:
         console.print(
             "[green]✓[/green] The four services agree, nothing was restarted, no pair ever broke "
             "a hard rule."
@@ -232,5 +258,5 @@ def _verdict(console: Console, stack: Any, problems: list[str], *, keep: bool) -
 def _where_to_look(console: Console, stack: Any) -> None:
     console.print(f"\n{'mails':<14} {stack.mail_url}", highlight=False)
     for name in stack.restarts:
-        console.print(f"{name:<14} {stack.url(name)}/docs", highlight=False)
+        console.print(f"{name:<14} {stack.url(name)}/openapi.json", highlight=False)
     console.print("A token for them: updraft token --help. Everything stays up until Ctrl-C.")

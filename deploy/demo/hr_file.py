@@ -7,10 +7,11 @@ is refused, and every column of the file must be either mapped or ignored.
 from __future__ import annotations
 
 import csv
+import itertools
 import re
-import string
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,12 +24,29 @@ from pydantic.alias_generators import to_camel
 from deploy.demo.workforce import Person, Workforce, invalid, on_wire
 from shared.catalogue import EmployeeRecorded
 
-_PROTECTED = re.compile(
-    r"^(age|dob|sex|over18|race|faith|caste)$|birth|gender|marital|ethnic|religio|disab|"
-    r"sexual|orientation|pregnan|nationalit|union|health|"
-    r"salary|wage|income|bonus|stockoption|salaryhike|pay|compensation|"
-    r"(daily|hourly|monthly)rate"
+# English, German, French and Spanish words as they stand in column names, without accents.
+_PROTECTED_WORDS = re.compile(
+    "age|alter|edad|birth|birthday|birthplace|born|dob|"
+    "sex|sexe|sexo|sexual|genre|genero|anrede|orientation|"
+    "race|rasse|raza|ethnic|ethnie|etnia|caste|faith|religious|konfession|croyance|"
+    "citizenship|marital|disabled|behinderung|handicap|discapacidad|"
+    "pregnant|schwanger|schwangerschaft|grossesse|enceinte|embarazo|"
+    "health|gesundheit|krankheit|sante|salud|union|gewerkschaft|syndicat|sindicato|"
+    "salaries|sueldo|lohn|vergutung|verguetung|remuneration|remuneracion|nomina|traitement|"
+    "wage|wages|einkommen|revenu|ingresos|pay|payroll|compensation|bonus|boni|pramie|praemie"
 )
+# Long enough to be found inside a compound, or in a name that is written without a break.
+_PROTECTED_PARTS = re.compile(
+    "gender|geschlecht|birthda|dateofbirth|geburt|naissance|nacimiento|over18|"
+    "maritalstatus|familienstand|etatcivil|estadocivil|situationfamiliale|"
+    "nationalit|nacionalidad|staatsangeh|ethnicit|religion|disabilit|schwerbehind|pregnanc|"
+    "salary|salaire|salario|gehalt|stundenlohn|monatslohn|income|stockoption|"
+    "(daily|hourly|monthly)rate"
+)
+_HARMLESS = re.compile("healthcare|payterms")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_DELIMITERS = ",;\t|"
 _FORMAT_FIELDS = {"recordType", "cancelsSequence", "sequence", "effectiveDate"}
 HR_FIELDS: tuple[str, ...] = tuple(
     to_camel(name) for name in EmployeeRecorded.model_fields if to_camel(name) not in _FORMAT_FIELDS
@@ -155,7 +173,17 @@ class Row:
 
 def is_protected(column: str) -> bool:
     """Whether a column's name tells of a protected attribute or of pay."""
-    return _PROTECTED.search(re.sub(r"[^a-z0-9]", "", column.lower())) is not None
+    words = _words(column)
+    name = "".join(words)
+    if _PROTECTED_PARTS.search(name):
+        return True
+    return not _HARMLESS.search(name) and any(map(_PROTECTED_WORDS.fullmatch, words))
+
+
+def _words(column: str) -> list[str]:
+    """The words of a column's name, lower case and without accents: "GehaltBrutto_2" → gehalt …"""
+    plain = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
+    return [word.lower() for word in _WORD.findall(plain)]
 
 
 def read_mapping(path: Path) -> HrMapping:
@@ -190,6 +218,8 @@ def _check(mapping: HrMapping, path: Path, node: yaml.Node | None) -> None:
             raise fail(place, f"no HR field of this name; known are {', '.join(HR_FIELDS)}")
         if len(source.ways()) != 1:
             raise fail(place, "give exactly one of column, constant, template, tables, derive")
+        if source.template is not None and (wrong := _wrong_template(source.template)):
+            raise fail(place, wrong)
         if source.derive == "next_level_up" and not (
             source.within and "jobLevel" in mapping.fields
         ):
@@ -230,7 +260,8 @@ def read_rows(path: Path, mapping: HrMapping) -> list[Row]:
     try:
         # utf-8-sig drops the byte order mark that spreadsheets put in front.
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, delimiter=_delimiter(file.readline(), used))
+            file.seek(0)
             header = [name.strip() for name in next(reader, [])]
             _check_header(path, header, used, mapping.ignore)
             wanted = [(index, name) for index, name in enumerate(header) if name in used]
@@ -252,6 +283,17 @@ def read_rows(path: Path, mapping: HrMapping) -> list[Row]:
     if not rows:
         raise HrFileError(f"{path}: has no rows below its header; give a file with people")
     return rows
+
+
+def _delimiter(first_line: str, used: Collection[str]) -> str:
+    """What separates the columns: a comma, unless another mark shows more of the used columns."""
+
+    def known(delimiter: str) -> int:
+        cells = next(csv.reader([first_line], delimiter=delimiter), [])
+        return len({cell.strip() for cell in cells} & set(used))
+
+    # The header decides, as its names are known; cells may hold any mark in any number.
+    return max(_DELIMITERS, key=known)
 
 
 def _check_header(
@@ -281,12 +323,21 @@ def workforce_from(hr_file: Path, mapping_file: Path, *, today: date) -> Workfor
     records = [_record(row, mapping, today) for row in rows]
     _check_ids(hr_file, rows, records)
     _give_managers(rows, records, mapping)
-    people, bad = [], []
+    people: list[Person] = []
+    bad: list[tuple[str, Mapping[str, Any]]] = []
+    warnings: list[str] = []
+    managers: dict[str, str | None] = {}
     for row, record in zip(rows, records, strict=True):
+        where = f"{hr_file.name}:{row.line}"
         if invalid(on_wire(record, sequence=1, effective=today)):
-            bad.append((f"{hr_file.name}:{row.line}", record))
+            bad.append((where, record))
+        elif circle := _circle(managers, record["employeeId"], record["managerId"]):
+            bad.append((where, record))
+            warnings.append(f"{where}: its managerId closes the circle {_in_short(circle)}")
         else:
             people.append(_person(row, record, mapping))
+            managers[record["employeeId"]] = record["managerId"]
+    warnings += _missing_managers(managers, {str(record.get("employeeId")) for record in records})
     return Workforce(
         name=mapping.name,
         people=tuple(people),
@@ -299,6 +350,7 @@ def workforce_from(hr_file: Path, mapping_file: Path, *, today: date) -> Workfor
         left_out=tuple(name for name in HR_FIELDS if name not in mapping.fields),
         never_read=tuple(column for column in mapping.ignore if is_protected(column)),
         bad_rows=tuple(bad),
+        warnings=tuple(warnings),
         interests=mapping.programme.interests,
     )
 
@@ -313,6 +365,41 @@ def _check_ids(hr_file: Path, rows: Sequence[Row], records: Sequence[Mapping[str
                 "map a column whose values are unique"
             )
         known.add(employee_id)
+
+
+def _circle(
+    managers: Mapping[str, str | None], employee_id: str, manager_id: str | None
+) -> list[str]:
+    """The circle that this manager would close, given those of the rows before; mostly empty."""
+    chain = [employee_id]
+    while manager_id is not None:
+        chain.append(manager_id)
+        if manager_id == employee_id:
+            return chain
+        manager_id = managers.get(manager_id)
+    return []
+
+
+def _in_short(circle: Sequence[str]) -> str:
+    return " → ".join(circle if len(circle) <= 6 else [*circle[:3], "…", *circle[-2:]])
+
+
+def _missing_managers(
+    managers: Mapping[str, str | None], in_file: Collection[str]
+) -> Iterator[str]:
+    """Who cannot be paired because a record above them is missing or bad."""
+    lost = [m for m in managers.values() if m is not None and m not in managers]
+    for missing, what, remedy in (
+        ([m for m in lost if m not in in_file], "who is not in the file", "that record comes"),
+        ([m for m in lost if m in in_file], "whose row is bad", "that row is put right"),
+    ):
+        if missing:
+            names = ", ".join(sorted(set(missing))[:3]) + ("…" if len(set(missing)) > 3 else "")
+            people = "1 person names" if len(missing) == 1 else f"{len(missing)} people name"
+            yield (
+                f"{people} a manager {what} ({names}): they and all below them cannot be paired "
+                f"until {remedy}"
+            )
 
 
 def _record(row: Row, mapping: HrMapping, today: date) -> dict[str, Any]:
@@ -333,7 +420,7 @@ def _value(row: Row, source: FieldSource, today: date) -> Any:
     if source.constant is not None:
         return source.constant
     if source.template is not None:
-        return source.template.format_map(row.values)
+        return _PLACEHOLDER.sub(lambda found: row[found[1]], source.template)
     if source.tables:
         words = [word for table in source.tables for word in table.words.get(row[table.column], ())]
         return list(dict.fromkeys(words))
@@ -430,6 +517,14 @@ def _derivations(mapping: HrMapping) -> Iterator[str]:
 
 
 def _template_columns(template: str) -> Iterator[str]:
-    for _, name, _, _ in string.Formatter().parse(template):
-        if name:
-            yield name
+    for found in _PLACEHOLDER.finditer(template):
+        yield found[1]
+
+
+def _wrong_template(template: str) -> str | None:
+    """What is wrong with the braces of a template; None: nothing."""
+    if "" in map(str.strip, _template_columns(template)):
+        return "{} names no column; write a column's name between the braces"
+    if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
+        return f"the braces of {template!r} do not pair up; write each column as {{Column}}"
+    return None

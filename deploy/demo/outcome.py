@@ -71,6 +71,22 @@ def _note(told: Told, topic: str, headers: Mapping[str, bytes], value: bytes | N
             told.sessions[str(session.session_id)] = session
 
 
+def formed_pairs(told: Told) -> list[PairFact]:
+    """The newest state of every pair that both people agreed to."""
+    newest = (max(facts, key=lambda fact: fact.version) for facts in told.pairs.values())
+    return [fact for fact in newest if fact.created_at is not None]
+
+
+def never_paired(told: Told) -> list[str]:
+    """Participants who are ready and were in no pair, as participant ids in a fixed order."""
+    paired = {str(side) for fact in formed_pairs(told) for side in (fact.mentor_id, fact.mentee_id)}
+    return sorted(
+        participant_id
+        for participant_id, one in told.participants.items()
+        if one.status == "ready" and participant_id not in paired
+    )
+
+
 def violations(told: Told, *, grace: timedelta) -> list[str]:
     """Every breach of a hard rule by a pair that lived, in plain words.
 

@@ -29,6 +29,7 @@ LEAD_DAYS = 16
 CADENCE_DAYS = 30
 _WAVES = (0.3, 6.0, 45.0)
 _MATCH_RUNS = (8.0, 11.0, 14.0, 18.0, 23.0, 29.0, 36.0, 45.0, 53.0, 60.0, 75.0, 95.0, 120.0)
+_PARKED = "/hr/parked-records"
 _INTERESTING = frozenset(
     {
         "invitation",
@@ -148,8 +149,10 @@ class Play:
             self.story.told["bad rows of the file"] += len(rows)
 
     async def wait_for_people(self, real_seconds: float) -> bool:
-        """Wait until registration knows everybody, at most this long; whether it does."""
-        missing = [p.employee_id for p in self.workforce.people]
+        """Wait until registration knows everybody, at most this long; whether it does.
+
+        Whose record was parked is not waited for.
+        """
         deadline = asyncio.get_running_loop().time() + real_seconds
         # Whoever was sent last tends to be known last: look from the end.
         missing = [record.key for record in shuffled(self._platform.history, self._seed)][-200::8]
@@ -160,7 +163,9 @@ class Play:
             except Refused as refusal:
                 if refusal.status != 404:
                     raise
-                await asyncio.sleep(0.2)
+                parked = {row["key"] for row in await self.office.as_hr("GET", _PARKED)}
+                missing = [employee_id for employee_id in missing if employee_id not in parked]
+                await asyncio.sleep(0.3)
         return not missing
 
     async def open_programme(self) -> None:

@@ -15,6 +15,8 @@ from shared.catalogue import PairFact
 
 MEMORY_LIMIT = 150 * 1024 * 1024
 _WIDEST_REASON = 90
+_PLACES = 8
+_WARNINGS = 20
 
 
 def source_of_people(workforce: Workforce) -> list[str]:
@@ -28,7 +30,12 @@ def source_of_people(workforce: Workforce) -> list[str]:
     if workforce.derived:
         lines.append("  played on top: who joins, what they say, and what HR tells later on")
     if workforce.bad_rows:
-        lines.append(f"  {len(workforce.bad_rows)} rows make no valid record; sent as they are")
+        places = [where for where, _ in workforce.bad_rows]
+        shown = ", ".join(places[:_PLACES]) + (", …" if len(places) > _PLACES else "")
+        lines.append(f"  bad rows, sent as they are: {shown} ({len(places)} in all)")
+    lines += [f"  {warning}" for warning in workforce.warnings[:_WARNINGS]]
+    if len(workforce.warnings) > _WARNINGS:
+        lines.append(f"  and {len(workforce.warnings) - _WARNINGS} more of this kind")
     return lines
 
 
@@ -177,6 +184,34 @@ def _who(employee_id: str, workforce: Workforce) -> str:
     record = known.record
     about = [str(record[name]) for name in ("title", "department", "location") if name in record]
     return f"{record.get('displayName', employee_id)} ({', '.join(about)}, level {known.level})"
+
+
+def show_without_partner(
+    console: Console, answers: Sequence[Mapping[str, Any]], *, waiting: int
+) -> None:
+    """Print which rules stood between those who wait and their counterparts."""
+    excluded, people = without_partner(answers)
+    asked = "" if len(answers) == waiting else f", {len(answers)} of them asked about"
+    table = Table("rule", title=f"Why ready people have no partner: {waiting} wait{asked}")
+    for name in ("counterparts excluded", "people concerned"):
+        table.add_column(name, justify="right")
+    for rule, count in sorted(excluded.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(rule, f"{count:,}", f"{people[rule]:,}")
+    if unexplained := sum(not answer["reasons"] for answer in answers):
+        table.add_row("(no matching run has explained it)", "", f"{unexplained:,}")
+    console.print(table)
+
+
+def without_partner(
+    answers: Sequence[Mapping[str, Any]],
+) -> tuple[Counter[str], Counter[str]]:
+    """By rule: how many counterparts it excludes in sum, and for how many people."""
+    excluded: Counter[str] = Counter()
+    people: Counter[str] = Counter()
+    for answer in answers:
+        excluded.update(answer["reasons"])
+        people.update(answer["reasons"].keys())
+    return excluded, people
 
 
 def show_counts(

@@ -75,6 +75,8 @@ class Workforce:
     """Columns of the source that are protected and are not read."""
     bad_rows: tuple[tuple[str, Record], ...] = ()
     """(where, record) of rows that are not valid HR records; they are sent as they are."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about the source and what comes of it, one sentence each."""
     interests: tuple[str, ...] = field(default=())
     """Interests that participants pick from."""
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from deploy.demo.hr_file import HrFileError, is_protected, read_mapping, read_rows, workforce_from
-from deploy.demo.workforce import invalid, on_wire
+from deploy.demo.tables import source_of_people
+from deploy.demo.workforce import Workforce, invalid, on_wire
 
 TODAY = date(2026, 1, 5)
 MAPPINGS = Path(__file__).parents[3] / "deploy" / "demo" / "mappings"
@@ -93,13 +94,23 @@ def test_windows_line_ends_and_a_byte_order_mark_are_understood(tmp_path: Path) 
 @pytest.mark.parametrize(
     "column",
     ["Age", "Gender", "MaritalStatus", "Over18", "DailyRate", "HourlyRate", "MonthlyRate",
-     "MonthlyIncome", "PercentSalaryHike", "StockOptionLevel", "Date of birth", "Ethnicity", "sex"],
+     "MonthlyIncome", "PercentSalaryHike", "StockOptionLevel", "Date of birth", "Ethnicity", "sex",
+     "Geschlecht", "Gehalt", "Bruttogehalt", "Geburtsdatum", "Alter", "Sexe", "Edad", "Salario",
+     "SALARY", "base_salary", "dateOfBirth", "birthdate", "État civil", "Date de naissance",
+     "Fecha de nacimiento", "Género", "Religion", "Nationalität", "EmployeeAge", "Union member",
+     "PayGrade", "Health status", "Familienstand", "Salaire brut", "Estado civil",
+     "monthlyincome", "stock_option_level", "hourly rate", "Über 18? sex", "Pay"],
 )  # fmt: skip
 def test_protected_attributes_and_pay_are_recognised(column: str) -> None:
     assert is_protected(column)
 
 
-@pytest.mark.parametrize("column", ["JobLevel", "Department", "YearsAtCompany", "Stage", "Manager"])
+@pytest.mark.parametrize(
+    "column",
+    ["JobLevel", "Department", "YearsAtCompany", "Stage", "Manager", "Reunion", "PaymentTerms",
+     "HealthcareRole", "Language", "Essex office", "Agency", "Alternate", "Trace", "Pay terms",
+     "Health care role", "Paysage", "Pays", "Wagener", "Averages", "Walter"],
+)  # fmt: skip
 def test_work_attributes_are_not_taken_for_protected_ones(column: str) -> None:
     assert not is_protected(column)
 
@@ -144,6 +155,81 @@ def test_bad_rows_are_kept_apart_as_they_are_for_the_intake_to_judge(tmp_path: P
     ((where, record),) = workforce.bad_rows
     assert where == "people.csv:6"
     assert record["jobLevel"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("{No@acme.example", "do not pair up"),
+        ("No}", "do not pair up"),
+        ("{{No}}", "do not pair up"),
+        ("s-{}", "names no column"),
+    ],
+)
+def test_a_template_with_wrong_braces_says_where_and_what(
+    tmp_path: Path, template: str, complaint: str
+) -> None:
+    made = files(tmp_path, mapping=changed(title={"template": template}))
+    with pytest.raises(HrFileError, match=rf"mapping\.yaml:\d+: fields\.title: .*{complaint}"):
+        workforce_from(*made, today=TODAY)
+
+
+@pytest.mark.parametrize("column", ["Pers.-Nr.", "No[0]", "No!r", "No:d"])
+def test_a_template_takes_any_column_name_literally(tmp_path: Path, column: str) -> None:
+    made = files(
+        tmp_path,
+        mapping=changed(title={"template": f"Clerk {{{column}}}"}),
+        header=f"{HEADER},{column}",
+        rows=[f"{ROWS[0]},007"],
+    )
+    (person,) = workforce_from(*made, today=TODAY).people
+    assert person.record["title"] == "Clerk 007"
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_other_delimiters_are_recognised_by_the_header(tmp_path: Path, delimiter: str) -> None:
+    hr_file, mapping_file = files(tmp_path)
+    text = hr_file.read_text().replace(",", delimiter).replace("Sales", "Sales, North, East")
+    hr_file.write_text(text.replace("Age", '"Age"'))
+    people = workforce_from(hr_file, mapping_file, today=TODAY).people
+    assert {person.department for person in people} == {"Sales, North, East"}
+
+
+def managed(folder: Path, rows: list[str]) -> Workforce:
+    mapping = changed(managerId={"column": "Boss"})
+    made = files(folder, mapping=mapping, header=HEADER + ",Boss", rows=rows)
+    return workforce_from(*made, today=TODAY)
+
+
+def test_the_row_that_closes_a_circle_of_managers_is_a_bad_one(tmp_path: Path) -> None:
+    rows = [f"{row},{boss}" for row, boss in zip(ROWS, ("s-3", "s-1", "s-2", "s-3"), strict=True)]
+    workforce = managed(tmp_path, rows)
+    assert [p.employee_id for p in workforce.people] == ["s-1", "s-2", "s-4"]
+    ((where, record),) = workforce.bad_rows
+    assert (where, record["managerId"]) == ("people.csv:4", "s-2")
+    assert workforce.warnings == (
+        "people.csv:4: its managerId closes the circle s-3 → s-2 → s-1 → s-3",
+        (
+            "2 people name a manager whose row is bad (s-3): they and all below them cannot be "
+            "paired until that row is put right"
+        ),
+    )
+    told = "\n".join(source_of_people(workforce))
+    assert "bad rows, sent as they are: people.csv:4 (1 in all)" in told
+    assert "closes the circle s-3" in told
+
+
+def test_managers_who_are_not_in_the_file_are_told(tmp_path: Path) -> None:
+    workforce = managed(
+        tmp_path, [f"{row},{b}" for row, b in zip(ROWS, ["", "x", "s-1", "y"], strict=True)]
+    )
+    assert len(workforce.people) == 4
+    assert workforce.warnings == (
+        (
+            "2 people name a manager who is not in the file (x, y): they and all below them cannot "
+            "be paired until that record comes"
+        ),
+    )
 
 
 @pytest.mark.parametrize(
