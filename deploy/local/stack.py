@@ -351,6 +351,10 @@ class Stack:
             "UPDRAFT_AUTH__ISSUER": ends.url("issuer"),
             "UPDRAFT_AUTH__AUDIENCE": AUDIENCE,
             "UPDRAFT_AUTH__JWKS_URL": f"{ends.url('issuer')}/jwks.json",
+            # Large records must not leave the allocator's arenas large for good.
+            "MALLOC_TRIM_THRESHOLD_": "131072",
+            "MALLOC_MMAP_THRESHOLD_": "131072",
+            "MALLOC_ARENA_MAX": "2",
             # A retry after 30 real seconds would be weeks of a fast programme.
             "UPDRAFT_SMTP__RETRY_SECONDS": "0.5",
             "UPDRAFT_SMTP__HOST": "127.0.0.1",
