@@ -97,7 +97,9 @@ async def _demo(
                 workforce, office, platform, mailbox, stack.clock, seed=seed, watch=show.update
             )
             await play.load_people()
-            known = await play.wait_for_people(real_seconds=10)
+            # A large company takes longer to be taken in than the usual one.
+            patience = max(10.0, len(workforce.people) / 200)
+            known = await play.wait_for_people(real_seconds=patience)
             tell(f"HR published {platform.sent.total():,} records")
             if not known:
                 tell("registration does not know everybody yet; the play begins all the same")

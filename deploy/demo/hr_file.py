@@ -7,7 +7,6 @@ is refused, and every column of the file must be either mapped or ignored.
 from __future__ import annotations
 
 import csv
-import itertools
 import re
 import unicodedata
 from collections import defaultdict
@@ -272,7 +271,7 @@ def read_rows(path: Path, mapping: HrMapping) -> list[Row]:
                 if len(cells) != len(header):
                     raise HrFileError(
                         f"{path}:{reader.line_num}: has {len(cells)} cells where the header has "
-                        f"{len(header)}; quote cells that hold commas"
+                        f"{len(header)}; quote cells that hold the delimiter"
                     )
                 values = {name: cells[index].strip() for index, name in wanted}
                 rows.append(Row(reader.line_num, values))
