@@ -289,6 +289,10 @@ def letter_of(due: Due, facts: Circumstances, now: datetime) -> Letter:
     couple = pair or session
     to = facts.contacts[message.employee_id]
     rules = Nudges() if programme is None else programme.nudges
+    training_open = profile_open = False
+    if programme is not None and place is not None:
+        training_open = programme.training_required and not place.trained
+        profile_open = place.participant.status == "enrolled" and not training_open
     return Letter(
         notification_id=due.notification_id,
         message=message,
@@ -298,10 +302,8 @@ def letter_of(due: Due, facts: Circumstances, now: datetime) -> Letter:
         cadence_days=30 if programme is None else programme.cadence_days,
         session_minutes=60 if programme is None else programme.session_minutes,
         silence_end_days=rules.silence_end_days,
-        training_open=programme is not None
-        and programme.training_required
-        and place is not None
-        and not place.trained,
+        training_open=training_open,
+        profile_open=profile_open,
         mentor=_contact(facts, couple.mentor_employee_id if couple else None),
         mentee=_contact(facts, couple.mentee_employee_id if couple else None),
         topics=() if details is None else details.topics,

@@ -49,6 +49,8 @@ class Letter:
     silence_end_days: int = 7
     training_open: bool = False
     """The programme wants training, and this person has not completed it."""
+    profile_open: bool = False
+    """No training is missing, yet this person is not ready: their profile wants completing."""
     mentor: Contact | None = None
     mentee: Contact | None = None
     topics: tuple[str, ...] = ()

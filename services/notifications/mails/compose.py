@@ -206,6 +206,7 @@ def _values(letter: Letter, language: Language) -> dict[str, Any]:
         "mentor": _name(letter.mentor, fallback),
         "mentee": _name(letter.mentee, fallback),
         "training": letter.training_open,
+        "profile": letter.profile_open,
         "cadence_days": letter.cadence_days,
         "minutes": letter.session_minutes,
         "silence_end_days": letter.silence_end_days,

@@ -58,6 +58,22 @@ async def test_an_invitation_and_a_welcome_reach_a_new_participant(office: Offic
     assert office.server.to("junior@example.org") == ["invitation", "welcome"]
 
 
+@pytest.mark.parametrize(
+    ("status", "says"), [("enrolled", "at least one topic"), ("ready", "now looking for a partner")]
+)
+async def test_a_welcome_says_whether_something_is_missing(
+    office: Office, status: str, says: str
+) -> None:
+    joined = invited(1, "junior", status=status, enrolled_at=START)
+    await office.tell(programme(training_required=False), *PEOPLE)
+    await office.tell(ParticipantEnrolled(**joined.model_dump()))
+    await office.work()
+    (mail,) = office.server.mails
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert says in " ".join(body.get_content().split())
+
+
 async def test_a_proposal_goes_from_one_to_the_next_and_becomes_a_pair(office: Office) -> None:
     await office.tell(programme(), *PEOPLE, proposed())
     await office.work()

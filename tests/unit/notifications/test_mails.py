@@ -343,6 +343,26 @@ def test_numbers_and_colons_are_written_as_the_language_does(locale: str, line: 
     assert line in text_of(mail_of(replace(made, digest=waiting)))
 
 
+@pytest.mark.parametrize(
+    ("locale", "search", "asked"),
+    [
+        ("en", "We are now looking", "at least one topic"),
+        ("de", "Wir suchen jetzt", "mindestens ein Thema"),
+        ("fr", "Nous cherchons maintenant", "au moins un thème"),
+    ],
+)
+def test_a_welcome_promises_no_search_to_whom_a_topic_is_missing(
+    locale: str, search: str, asked: str
+) -> None:
+    to = replace(JUNIOR, locale=locale)
+    complete = text_of(mail_of(letter(Kind.WELCOME, to=to)))
+    assert search in complete
+    assert asked not in complete
+    missing = text_of(mail_of(letter(Kind.WELCOME, to=to, profile_open=True)))
+    assert asked in missing
+    assert search not in missing
+
+
 def test_the_digest_holds_the_weeks_numbers() -> None:
     english = replace(BOSS, locale="en-GB")
     text = text_of(mail_of(letter(Kind.DIGEST, "manager", to=english)))
