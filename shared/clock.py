@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +28,3 @@ class Clock:
     def real_seconds(self, span: timedelta) -> float:
         """How many real seconds a span of programme time lasts."""
         return span.total_seconds() / self.speed
-
-    async def sleep_until(self, moment: datetime) -> None:
-        """Wait until programme time reaches `moment`; returns at once if it has passed."""
-        await asyncio.sleep(max(0.0, self.real_seconds(moment - self.now())))

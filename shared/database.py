@@ -109,11 +109,11 @@ class Transaction:
             raise
 
     async def flush(self) -> None:
-        """Write the appended events; called once, right before the commit.
+        """Write the appended events; called at the end of a savepoint or right before the commit.
 
-        Appending after the row locks of the work makes the outbox order per key the commit order.
+        Writing after the row locks of the work makes the outbox order per key the commit order.
         """
-        rows, self._outbox = self._outbox, []
+        rows = self._outbox
         if not rows:
             return
         await self.connection.execute(
@@ -130,6 +130,8 @@ class Transaction:
             [json.dumps(row.headers) for row in rows],
             [row.payload for row in rows],
         )
+        # Only now: what was appended before a savepoint must outlive a failure inside it.
+        self._outbox = []
 
 
 class Database:

@@ -438,6 +438,11 @@ class Company:
 
         return await wait_until(look, f"session {session_id} to be {status}")
 
+    async def sleep_until(self, moment: datetime) -> None:
+        """Wait until programme time reaches a moment."""
+        clock = self.stack.clock
+        await asyncio.sleep(max(0.0, clock.real_seconds(moment - clock.now())))
+
     async def meet(
         self, person: Person, pair_id: str, *, days: float = 0.1, minutes: int = 60
     ) -> str:
@@ -448,7 +453,7 @@ class Company:
             f"/pairs/{pair_id}/sessions",
             body={"starts_at": self.from_now(days=days), "minutes": minutes},
         )
-        await self.stack.clock.sleep_until(datetime.fromisoformat(booked["starts_at"]))
+        await self.sleep_until(datetime.fromisoformat(booked["starts_at"]))
         return str(booked["session_id"])
 
     async def kpi(self, programme_id: str, name: str, group: str = "all") -> Any:

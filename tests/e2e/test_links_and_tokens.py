@@ -102,7 +102,7 @@ async def test_a_link_dies_with_its_proposal(company: Company) -> None:
     mail = await company.mail(senior, "proposal")
     expires = datetime.fromtimestamp(parts_of(mail.links["accept"])[4]["exp"], UTC)
 
-    await company.stack.clock.sleep_until(expires)
+    await company.sleep_until(expires)
 
     await company.pair_of(senior, programme, "not_formed")
     await company.click(mail, "accept", expect=410)
