@@ -37,18 +37,33 @@ class Account:
     gid: int
 
 
+_kept: dict[int, socket.socket] = {}
+
+
 def free_port(preferred: int | None = None) -> int:
     """A port on 127.0.0.1 that is free now: `preferred` if it can be had.
 
-    Taken below the range of outgoing connections, so that none of them grabs it before its owner.
+    Taken below the range of outgoing connections, so that none of them grabs it before its owner,
+    and kept from others who ask here, so that it is still free when its owner starts once more.
     """
     candidates = [] if preferred is None else [preferred]
     candidates += random.sample(range(15_000, 32_000), 50)
     for port in candidates:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
+        keeper = socket.socket()
+        # A known one may be bound by its last owner's connections, which are about to end.
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, port == preferred)
+        try:
+            keeper.bind(("127.0.0.1", port))
+        except OSError:
+            keeper.close()
+            continue
+        if sys.platform == "linux":
+            # Bound without listening, and shared: servers can listen there, no `free_port` binds.
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _kept[port] = keeper
+        else:
+            keeper.close()
+        return port
     raise StackError("no free port on 127.0.0.1; stop something that listens there")
 
 

@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 
 import pytest
@@ -74,6 +75,16 @@ def test_a_preferred_port_is_taken_if_it_is_free():
     port = free_port()
 
     assert free_port(port) == port
+
+
+def test_a_port_stays_its_owners_between_two_lives():
+    port = free_port()
+
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port))
 
 
 def test_the_last_lines_of_a_log_are_told(tmp_path):
