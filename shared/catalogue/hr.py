@@ -85,15 +85,20 @@ class HrName(_Hr):
     """SCIM `name`."""
 
     given_name: Text | None = None
+    """First name."""
     family_name: Text | None = None
+    """Last name."""
 
 
 class HrEmail(_Hr):
     """One entry of SCIM `emails`."""
 
     value: EmailAddress
+    """The address."""
     primary: bool = False
+    """Whether this is the address to write to; the first one marked wins."""
     type: Text | None = None
+    """What the address is for; `work` is preferred where none is primary."""
 
 
 class EmployeeRecorded(_Hr, Event):
@@ -110,34 +115,62 @@ class EmployeeRecorded(_Hr, Event):
     KEY = "employee_id"
 
     record_type: Literal["full", "patch", "cancel"] = "full"
+    """What the record does: replace all, patch what it names, or cancel a scheduled change."""
     employee_id: EmployeeId
+    """HR's stable key of the person, also the record's Kafka key."""
     effective_date: Day
+    """The first day on which the record holds; a day to come schedules it."""
     sequence: Sequence
+    """Rises with each record of a person; a lower one than known is set aside."""
     cancels_sequence: Sequence | None = None
+    """For `cancel`: the sequence of the scheduled change to withdraw."""
 
     employee_number: Text | None = None
+    """Number that people know themselves by, such as on a badge."""
     user_name: Text | None = None
+    """Login name."""
     name: HrName | None = None
+    """The parts of the person's name."""
     display_name: Text | None = None
+    """The name as the person wants it shown."""
     emails: Annotated[list[HrEmail], Field(max_length=20)] | None = None
+    """Addresses; the primary one is used, else the one for work, else the first."""
     status: Literal["pending", "active", "on_leave", "left"] | None = None
+    """Where employment stands; a full record must carry it."""
     title: Text | None = None
+    """Job title."""
     job_level: Level | None = None
+    """Seniority from 0, higher is more senior; a full record must carry it."""
     job_family: Text | None = None
+    """Kind of work across departments, such as Engineering."""
     organization: Text | None = None
+    """Legal entity or company."""
     division: Text | None = None
+    """Part of the organisation above the department."""
     department: Text | None = None
+    """Where the person works; a full record must carry it."""
     cost_center: Text | None = None
+    """Where the person's cost is booked."""
     manager_id: EmployeeId | None = None
+    """Employee id of the manager; null says that the person has none."""
     dotted_line_manager_ids: Annotated[list[EmployeeId], Field(max_length=50)] | None = None
+    """Employee ids of further managers; none of them is paired with the person."""
     location: Text | None = None
+    """Site or city."""
     country: Text | None = None
+    """Country of work."""
     timezone: TimeZone | None = None
+    """IANA time zone, such as Europe/Paris."""
     locale: Locale | None = None
+    """Language and region, such as fr-FR."""
     start_date: Day | None = None
+    """First day of employment; a full record must carry it."""
     termination_date: Day | None = None
+    """Last day of employment, where it is known; 9999-12-31 means none."""
     skills: Texts | None = None
+    """What the person can do."""
     interests: Texts | None = None
+    """What the person likes."""
 
     @model_validator(mode="before")
     @classmethod
@@ -191,4 +224,6 @@ class EmployeeErased(_Hr, Event):
     KEY = "employee_id"
 
     employee_id: EmployeeId
+    """HR's stable key of the person to erase, also the record's Kafka key."""
     sequence: Sequence
+    """Must be higher than that of the person's last record."""

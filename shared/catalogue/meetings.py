@@ -20,26 +20,43 @@ class SessionFact(Event):
     KEY = "pair_id"
 
     session_id: UUID
+    """The session, the same through all its events."""
     pair_id: UUID
+    """The pair that this is about."""
     programme_id: UUID
+    """The programme that this is part of."""
     mentor_employee_id: EmployeeId
+    """The junior who teaches."""
     mentee_employee_id: EmployeeId
+    """The senior who learns."""
     status: SessionStatus
+    """The state after the fact."""
     version: int
+    """Rises with every change of the aggregate; readers keep the highest."""
     starts_at: Moment
+    """When the session begins or began."""
     minutes: Annotated[int, Field(ge=5, le=480)]
+    """Planned or actual length."""
     scheduled_by: Role | None = None
     """None: logged without having been scheduled."""
     logged_by: Role | None = None
+    """Who said what became of the session."""
     logged_at: Moment | None = None
+    """When they said so."""
     held: bool | None = None
     """False: it did not take place although it was booked; see `no_show_by`."""
     no_show_by: Role | None = None
+    """Who did not come, for a session that was booked and not held."""
     confirmed_at: Moment | None = None
+    """When the other side agreed."""
     disputed_at: Moment | None = None
+    """When the other side disagreed."""
     cancelled_by: Canceller | None = None
+    """Who called it off; `system`: the pair stood still or ended."""
     cancelled_at: Moment | None = None
+    """When it was called off."""
     changed_at: Moment
+    """When the fact happened."""
 
 
 class SessionScheduled(SessionFact):
@@ -80,17 +97,25 @@ class FeedbackGiven(Event):
     KEY = "pair_id"
 
     feedback_id: UUID
+    """This rating."""
     pair_id: UUID
+    """The pair that this is about."""
     programme_id: UUID
+    """The programme that this is part of."""
     by: Role
+    """The role that gave it."""
     by_employee_id: EmployeeId
+    """The person who gave it."""
     kind: Literal["pulse", "nps", "fit", "skill_before", "skill_after"]
+    """What is rated: a session (pulse), recommendation (nps), the partner (fit) or a skill."""
     score: Annotated[int, Field(ge=0, le=10)]
     """pulse, fit and skills 1–5; nps 0–10."""
     session_id: UUID | None = None
+    """For a pulse: the session rated."""
     topic: Text | None = None
     """For a skill rating: the topic rated."""
     given_at: Moment
+    """When it was given."""
 
 
 class GoalFact(Event):
@@ -100,12 +125,19 @@ class GoalFact(Event):
     KEY = "pair_id"
 
     goal_id: UUID
+    """The goal, the same through all its events."""
     pair_id: UUID
+    """The pair that this is about."""
     programme_id: UUID
+    """The programme that this is part of."""
     set_by: Role
+    """The role that set it."""
     topic: Text | None = None
+    """The topic that the goal is about, where it names one."""
     set_at: Moment
+    """When it was set."""
     reached_at: Moment | None = None
+    """When it was reached; null while it is open."""
 
 
 class GoalSet(GoalFact):
@@ -130,14 +162,21 @@ class ConcernFact(Event):
     KEY = "pair_id"
 
     concern_id: UUID
+    """The concern, the same through all its events."""
     pair_id: UUID
+    """The pair that this is about."""
     programme_id: UUID
+    """The programme that this is part of."""
     raised_by: Role
+    """The role that raised it."""
     category: ConcernCategory
+    """What it is about."""
     exit_requested: bool
     """True: the pair ends now, without fault, and is never formed again."""
     raised_at: Moment
+    """When it was raised."""
     resolved_at: Moment | None = None
+    """When it was dealt with; null while it is open."""
 
 
 class ConcernRaised(ConcernFact):

@@ -19,9 +19,13 @@ class AnswerFact(Event):
     KEY = "pair_id"
 
     pair_id: UUID
+    """The pair proposed."""
     programme_id: UUID
+    """The programme that this is part of."""
     by: Answerer
+    """Who answered."""
     answered_at: Moment
+    """When they answered; matching decides by it whether in time."""
 
 
 class ProposalAccepted(AnswerFact):
@@ -40,8 +44,11 @@ class Contribution(Model):
     """What one soft factor adds to a pair's score."""
 
     factor: Text
+    """Name of the factor, as in the programme's weights."""
     weight: float
+    """Most points that the factor can add."""
     value: Annotated[float, Field(ge=0, le=1)]
+    """How well the two fit by this factor, in [0, 1]."""
     points: float
     """weight × value; the points of a pair sum to its score."""
     detail: str = ""
@@ -73,37 +80,55 @@ class PairFact(Event):
     KEY = "pair_id"
 
     pair_id: UUID
+    """The pair, the same through all its events."""
     programme_id: UUID
+    """The programme that this is part of."""
     mentor_id: UUID
     """Participant id of the mentor (junior)."""
     mentee_id: UUID
+    """Participant id of the mentee (senior)."""
     mentor_employee_id: EmployeeId
+    """Employee id of the mentor."""
     mentee_employee_id: EmployeeId
+    """Employee id of the mentee."""
     status: PairStatus
+    """The state after the fact."""
     version: int
+    """Rises with every change of the aggregate; readers keep the highest."""
     awaiting: Answerer | None = None
     """Whose answer a proposed pair waits for."""
     score: Annotated[float, Field(ge=0, le=100)] = 0
+    """How well the two fit, 0 to 100."""
     breakdown: tuple[Contribution, ...] = ()
+    """What each factor added to the score."""
     topics: tuple[Text, ...] = ()
     """Topics that the mentor offers and the mentee wants."""
     cross_department: bool = True
+    """Whether the two work in different departments."""
     run_id: UUID | None = None
+    """The match run that proposed the pair."""
     programme_version: int = 1
+    """The version of the programme's rules that it was decided by."""
     proposed_at: Moment
+    """When it was proposed first."""
     asked_at: Moment | None = None
     """When the answer that is awaited was asked for."""
     expires_at: Moment | None = None
+    """When the proposal lapses without an answer."""
     created_at: Moment | None = None
     """When the pair became active for the first time."""
     paused_at: Moment | None = None
+    """When the pause that lasts began."""
     paused_days: float = 0
     """Days spent in pauses that are over."""
     closed_at: Moment | None = None
+    """When the pair was declined, expired, completed or ended."""
     reason: EndReason | None = None
+    """Why the pair ended early, or why a proposal lapsed before its answer."""
     left_by: Role | None = None
     """For reason leaver or withdrawn: the role that left."""
     changed_at: Moment
+    """When the fact happened."""
 
 
 class PairProposed(PairFact):
@@ -158,7 +183,9 @@ class Unmatched(Model):
     """A person whom a run left without a partner."""
 
     participant_id: UUID
+    """The person's participation."""
     role: Role
+    """What the person would be in a pair."""
     reasons: dict[str, int] = Field(default_factory=dict)
     """Rule → number of counterparts that it excludes; each counterpart is counted once, under
     the first rule that excludes it. `capacity`: admissible, but taken by others."""
@@ -172,15 +199,26 @@ class MatchRunCompleted(Event):
     KEY = "programme_id"
 
     run_id: UUID
+    """The run."""
     programme_id: UUID
+    """The programme matched."""
     programme_version: int
+    """The version of the programme's rules that it went by."""
     trigger: Text
+    """What asked for the run, such as `participant_ready`."""
     proposed: int
+    """Pairs proposed."""
     mentees_waiting: int
+    """Mentees left without a partner."""
     mentors_waiting: int
+    """Mentors left without a partner."""
     objective: float
     """Sum of the proposed pairs' scores."""
     input_hash: str
+    """Digest of everything that the result depends on; the same input gives the same pairs."""
     unmatched: tuple[Unmatched, ...] = ()
+    """Who was left without a partner, and why."""
     started_at: Moment
+    """When the run began."""
     completed_at: Moment
+    """When it was stored."""

@@ -24,20 +24,35 @@ class EmployeeUpdated(Event):
     KEY = "employee_id"
 
     employee_id: EmployeeId
+    """The person, by the HR platform's key."""
     version: int
+    """Rises with every change of the aggregate; readers keep the highest."""
     status: EmploymentStatus
+    """Where employment stands."""
     job_level: int
+    """Seniority from 0, higher is more senior."""
     job_family: Text | None = None
+    """Kind of work across departments."""
     title: Text | None = None
+    """Job title."""
     organization: Text | None = None
+    """Legal entity or company."""
     division: Text | None = None
+    """Part of the organisation above the department."""
     department: Text
+    """Where the person works."""
     manager_id: EmployeeId | None = None
+    """Employee id of the manager; null: none."""
     dotted_line_manager_ids: tuple[EmployeeId, ...] = ()
+    """Employee ids of further managers."""
     location: Text | None = None
+    """Site or city."""
     country: Text | None = None
+    """Country of work."""
     timezone: Text = "UTC"
+    """IANA time zone."""
     start_date: date
+    """First day of employment."""
     leaves_on: date | None = None
     """The known last day, whether past or to come."""
     effective_from: Moment
@@ -45,8 +60,11 @@ class EmployeeUpdated(Event):
     received_at: Moment | None = None
     """When the HR record that caused it reached us; `hr_event_lag` is measured from it."""
     skills: tuple[Text, ...] = ()
+    """What the person can do."""
     interests: tuple[Text, ...] = ()
+    """What the person likes."""
     erased: bool = False
+    """True: the person was erased; what is left of them serves counting only."""
 
 
 class ContactUpdated(Event):
@@ -57,33 +75,46 @@ class ContactUpdated(Event):
     KEY = "employee_id"
 
     employee_id: EmployeeId
+    """The person, by the HR platform's key."""
     version: int
+    """Rises with every change of the aggregate; readers keep the highest."""
     given_name: Text | None = None
+    """First name, for salutations."""
     display_name: Text | None = None
+    """The name as the person wants it shown."""
     email: str | None = None
+    """Where mail goes; null: nowhere."""
     locale: str = "en"
+    """Language and region that mails are written in."""
     timezone: Text = "UTC"
+    """IANA time zone, for quiet hours and times in mails."""
 
 
 class TopicOffered(Model):
     """A topic that a participant can teach; proficiency 1 (basic) to 5 (expert)."""
 
     topic: Text
+    """The topic."""
     proficiency: Annotated[int, Field(ge=1, le=5)] = 3
+    """1 (basic) to 5 (expert)."""
 
 
 class TopicWanted(Model):
     """A topic that a participant wants to learn; priority 1 (first) to 3."""
 
     topic: Text
+    """The topic."""
     priority: Annotated[int, Field(ge=1, le=3)] = 2
+    """1 (first) to 3."""
 
 
 class WorkingHours(Model):
     """Local working time on weekdays, `start` before `end`."""
 
     start: time = time(9)
+    """Local time at which work begins."""
     end: time = time(17)
+    """Local time at which work ends."""
 
 
 ParticipantStatus = Literal["invited", "enrolled", "ready", "paused", "withdrawn"]
@@ -96,32 +127,49 @@ class ParticipantFact(Event):
     KEY = "participant_id"
 
     participant_id: UUID
+    """The participation of one person in one programme and role."""
     programme_id: UUID
+    """The programme that this is part of."""
     employee_id: EmployeeId
+    """Who takes part."""
     role: Role
+    """Mentor (junior, teaches) or mentee (senior, learns)."""
     status: ParticipantStatus
+    """The state after the fact."""
     version: int
+    """Rises with every change of the aggregate; readers keep the highest."""
     topics_offered: tuple[TopicOffered, ...] = ()
+    """What a mentor can teach."""
     topics_wanted: tuple[TopicWanted, ...] = ()
+    """What a mentee, or a mentor in return, wants to learn."""
     interests: tuple[Text, ...] = ()
+    """What the person likes."""
     languages: tuple[str, ...] = ()
     """Lower-case ISO 639 codes, e.g. ("en", "fr")."""
     timezone: Text = "UTC"
+    """IANA time zone that the working hours are in."""
     working_hours: WorkingHours = WorkingHours()
+    """When the person can meet."""
     capacity: Annotated[int, Field(ge=1, le=10)] = 1
+    """How many pairs the person takes at once."""
     blocks: tuple[EmployeeId, ...] = ()
     """Employees that this participant must never be paired with."""
     agreement_version: str | None = None
     """The agreement text consented to; None: no consent."""
     invited_at: Moment | None = None
+    """When the person was asked; null: joined unasked."""
     enrolled_at: Moment | None = None
+    """When the person joined."""
     trained_at: Moment | None = None
+    """When the training was completed."""
     ready_at: Moment | None = None
     """The latest moment at which the participant became ready for a pair."""
     withdrawn_at: Moment | None = None
+    """When the participation ended."""
     withdrawn_by: Literal["participant", "manager", "employment"] | None = None
     """Who ended the participation; `employment`: the person left the company."""
     changed_at: Moment
+    """When the fact happened."""
 
 
 class ParticipantInvited(ParticipantFact):

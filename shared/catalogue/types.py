@@ -46,7 +46,7 @@ Role = Literal["mentor", "mentee"]
 class Model(BaseModel):
     """A frozen value on the wire; readers ignore fields that they do not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class Event(Model):
