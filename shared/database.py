@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,37 +47,66 @@ class Transaction:
         *,
         now: datetime,
         source: str,
-        cause: Envelope | None = None,
         traceparent: str | None = None,
     ) -> None:
         self.connection = connection
         self.now = now
         self.source = source
-        self.cause = cause
         self.traceparent = traceparent
+        self.refused: list[tuple[Envelope, str]] = []
+        """Events that a handler set aside, with their reasons."""
+        self._handled: dict[int, Envelope] = {}
         self._outbox: list[OutboxRow] = []
 
-    def publish(self, event: Event) -> None:
-        """Append an event to the outbox; it leaves with the commit, in this order per key."""
-        self._append(type(event), event.key, json_value(event))
+    def publish(self, event: Event, *, cause: Event | None = None) -> None:
+        """Append an event to the outbox; it leaves with the commit, in this order per key.
 
-    def publish_tombstone(self, event_type: type[Event], key: str) -> None:
+        `cause` is the one of the events being handled that led to it, where there are several.
+        """
+        self._append(type(event), event.key, json_value(event), cause)
+
+    def publish_tombstone(
+        self, event_type: type[Event], key: str, *, cause: Event | None = None
+    ) -> None:
         """Say that nothing is left of `key` on the type's compacted topic."""
-        self._append(event_type, key, None)
+        self._append(event_type, key, None, cause)
+
+    def handle(self, envelopes: Sequence[Envelope]) -> None:
+        """Take note of which events the statements that follow apply."""
+        self._handled = {id(envelope.data): envelope for envelope in envelopes}
+
+    def reject(self, event: Event, reason: str) -> None:
+        """Set one of the events being handled aside, for good; the others take effect.
+
+        Its handler must leave no trace of it. `reason` says `field: reason; remedy`.
+        """
+        self.refused.append((self._handled[id(event)], reason))
+
+    def received_at(self, event: Event) -> datetime:
+        """When an event came: its own moment if it is being handled, else that of this work."""
+        envelope = self._handled.get(id(event))
+        return envelope.received_at if envelope else self.now
 
     def append(self, row: OutboxRow) -> None:
         """Append a record as it is, such as a dead letter."""
         self._outbox.append(row)
 
-    def _append(self, event_type: type[Event], key: str, payload: bytes | None) -> None:
+    def _append(
+        self, event_type: type[Event], key: str, payload: bytes | None, cause: Event | None
+    ) -> None:
         event_id = new_id(self.now)
+        handled = self._handled
+        if cause is not None:
+            origin = handled.get(id(cause))
+        else:
+            origin = next(iter(handled.values())) if len(handled) == 1 else None
         headers = encode(
             event_type,
             event_id=event_id,
             source=self.source,
             subject=key,
             now=self.now,
-            cause=self.cause,
+            cause=origin,
             traceparent=self.traceparent,
         )
         self._outbox.append(OutboxRow(event_id, event_type.TOPIC, key, headers, payload))
@@ -100,12 +129,13 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail alone: its statements and its events go, the rest stays."""
-        mark = len(self._outbox)
+        events, refused = len(self._outbox), len(self.refused)
         try:
             async with self.connection.transaction():
                 yield
         except BaseException:
-            del self._outbox[mark:]
+            del self._outbox[events:]
+            del self.refused[refused:]
             raise
 
     async def flush(self) -> None:
@@ -177,16 +207,13 @@ class Database:
         await self.pool.close()
 
     @asynccontextmanager
-    async def transaction(
-        self, *, cause: Envelope | None = None, traceparent: str | None = None
-    ) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, traceparent: str | None = None) -> AsyncIterator[Transaction]:
         """A transaction that commits on exit, events included, or rolls back on an exception."""
         async with self.pool.acquire() as connection, connection.transaction():
             tx = Transaction(
                 connection,
                 now=self.clock.now(),
                 source=self.source,
-                cause=cause,
                 traceparent=traceparent,
             )
             yield tx

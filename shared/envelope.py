@@ -59,6 +59,8 @@ class Envelope:
     time: datetime | None
     traceparent: str | None
     correlation_id: str | None
+    origin_time: datetime | None
+    """When the first cause of this event took place."""
     data: Event | None
     record: Record
     received_at: datetime
@@ -112,6 +114,7 @@ def decode(record: Record, received_at: datetime) -> Envelope:
         time=moment,
         traceparent=_usable_trace(attributes.get("traceparent")),
         correlation_id=_usable_id(attributes.get("correlationid")),
+        origin_time=_origin(attributes.get("origintime"), moment),
         data=event,
         record=record,
         received_at=received_at,
@@ -189,6 +192,18 @@ def _time(text: str | None) -> datetime | None:
         raise Unreadable("ce_time: is outside of the years 1 to 9999; correct it") from None
 
 
+def _origin(text: str | None, own_time: datetime | None) -> datetime | None:
+    """The origin's time, else the event's own: a broken one must not cost its record."""
+    try:
+        return _time(text) or own_time
+    except Unreadable:
+        return own_time
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def encode(
     event_type: type[Event],
     *,
@@ -206,11 +221,12 @@ def encode(
         "ce_source": source,
         "ce_type": event_type.TYPE,
         "ce_subject": subject,
-        "ce_time": now.isoformat().replace("+00:00", "Z"),
+        "ce_time": _rfc3339(now),
         "ce_dataschema": f"urn:updraft:schema:{event_type.TYPE}",
         "content-type": "application/json",
         "traceparent": _next_span(cause.traceparent if cause else traceparent),
         "ce_correlationid": str(event_id),
+        "ce_origintime": _rfc3339(cause.origin_time if cause and cause.origin_time else now),
     }
     if cause is not None:
         headers["ce_correlationid"] = cause.correlation_id or cause.id

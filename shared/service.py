@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,15 +21,19 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse
 from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
 
 from shared import telemetry
 from shared.auth import TokenVerifier
 from shared.clock import Clock
-from shared.consumer import TRANSIENT, Consumer, Handlers, Inbound
+from shared.consumer import Consumer
 from shared.database import BACKBONE_MIGRATIONS, Database, forget_what_was_done, migrate
+from shared.handlers import Handlers
 from shared.http import BodyLimit, add_problem_answers
+from shared.inbound import TRANSIENT, Inbound
 from shared.relay import Relay
-from shared.settings import ServiceSettings
+from shared.security import broker_arguments, client_arguments
+from shared.settings import ServiceSettings, told
 
 log = structlog.get_logger()
 
@@ -172,6 +177,9 @@ async def _start(
     stack.push_async_callback(_stop_relay, relay, relay_task)
     forget = partial(forget_what_was_done, **settings.memory.model_dump())
     jobs = [*jobs, Job("forget", forget, every_seconds=_FORGET_EVERY_SECONDS)]
+    inbound = Inbound(database, handlers)
+    if handlers.topics:
+        jobs.append(Job("parked", partial(_apply_parked, inbound), every_seconds=1))
     for job in jobs:
         task = asyncio.create_task(job.run(database), name=job.name)
         stack.push_async_callback(_cancel, task)
@@ -180,7 +188,7 @@ async def _start(
         broker = new_broker(settings)
         consumer = Consumer(
             broker,
-            Inbound(database, handlers),
+            inbound,
             max_batch=settings.kafka.max_batch,
             group_suffix=settings.kafka.group_suffix,
             session_seconds=settings.kafka.session_seconds,
@@ -190,17 +198,23 @@ async def _start(
     return _Running(database, consumer, relay, jobs)
 
 
+async def _apply_parked(inbound: Inbound, _: Database) -> None:
+    """Apply what somebody wants retried and what waited behind it, until there is no more."""
+    while await inbound.apply_parked():
+        pass
+
+
 async def _connect(name: str, settings: ServiceSettings, clock: Clock) -> Database:
     while True:
         try:
             return await Database.connect(
-                settings.postgres.dsn.get_secret_value(),
+                settings.postgres.full_dsn(),
                 service=name,
                 clock=clock,
                 size=settings.postgres.pool_size,
             )
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
-            log.warning("database_not_reachable", error=type(error).__name__)
+            log.warning("database_not_reachable", error=type(error).__name__, reason=str(error))
             await asyncio.sleep(_RETRY_SECONDS)
 
 
@@ -223,6 +237,7 @@ def new_broker(settings: ServiceSettings) -> KafkaBroker:
         graceful_timeout=_STOP_SECONDS,
         logger=None,
         apply_types=False,
+        **broker_arguments(settings.kafka),
     )
 
 
@@ -230,6 +245,7 @@ def new_producer(settings: ServiceSettings) -> AIOKafkaProducer:
     """The relay's producer: waits for all replicas, keeps order per key."""
     return AIOKafkaProducer(
         bootstrap_servers=settings.kafka.bootstrap_servers,
+        **client_arguments(settings.kafka),
         acks="all",
         enable_idempotence=settings.kafka.idempotent_producer,
         compression_type="zstd",
@@ -283,6 +299,7 @@ def _health_router(app: FastAPI, name: str) -> APIRouter:
         if running is not None:
             if running.consumer is not None:
                 telemetry.LAG.labels(name).set(running.consumer.lag())
+                telemetry.LAG_AGE.labels(name).set(running.consumer.lag_seconds())
             row = await running.database.pool.fetchrow(
                 "SELECT count(*) AS depth, coalesce(extract(epoch FROM"
                 " clock_timestamp() - min(created_at)), 0) AS age FROM outbox"
@@ -290,14 +307,26 @@ def _health_router(app: FastAPI, name: str) -> APIRouter:
             if row is not None:
                 telemetry.OUTBOX_DEPTH.labels(name).set(row["depth"])
                 telemetry.OUTBOX_AGE.labels(name).set(float(row["age"]))
+            parked = await running.database.pool.fetch(
+                "SELECT kind, count(*) AS records FROM parked GROUP BY kind"
+            )
+            telemetry.PARKED_NOW.clear()
+            for row in parked:
+                telemetry.PARKED_NOW.labels(name, row["kind"]).set(row["records"])
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
 def run(create_app: Callable[[], FastAPI]) -> None:
-    """Serve the app until SIGTERM or SIGINT; work in hand is finished first."""
-    app = create_app()
+    """Serve the app until SIGTERM or SIGINT; work in hand is finished first.
+
+    Settings that cannot be right end it at once, with the variables at fault on standard error.
+    """
+    try:
+        app = create_app()
+    except ValidationError as error:
+        sys.exit("\n".join(told(error)))
     settings: ServiceSettings = app.state.settings
     uvicorn.run(
         app,

@@ -14,7 +14,16 @@ from prometheus_client import Counter, Gauge, Histogram
 EVENTS = Counter("updraft_events_total", "Events applied.", ["service", "type"])
 DUPLICATES = Counter("updraft_duplicates_total", "Redelivered events dropped.", ["service"])
 UNKNOWN = Counter("updraft_unknown_types_total", "Records of types not known here.", ["service"])
-PARKED = Counter("updraft_parked_total", "Records set aside with a reason.", ["service", "topic"])
+PARKED = Counter(
+    "updraft_parked_total", "Records set aside, by kind of reason.", ["service", "topic", "kind"]
+)
+PARKED_NOW = Gauge("updraft_parked_records", "Records set aside now, by kind.", ["service", "kind"])
+EVENT_AGE = Histogram(
+    "updraft_event_age_seconds",
+    "Programme time from an event's first cause until it was applied here.",
+    ["service"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+)
 BATCH_SIZE = Histogram(
     "updraft_batch_records",
     "Records in a batch.",
@@ -24,6 +33,7 @@ BATCH_SIZE = Histogram(
 BATCH_SECONDS = Histogram("updraft_batch_seconds", "Real time to apply a batch.", ["service"])
 PUBLISHED = Counter("updraft_published_total", "Records published.", ["service"])
 LAG = Gauge("updraft_consumer_lag_records", "Records not yet applied.", ["service"])
+LAG_AGE = Gauge("updraft_consumer_lag_seconds", "Age of the oldest of them.", ["service"])
 OUTBOX_DEPTH = Gauge("updraft_outbox_rows", "Records not yet published.", ["service"])
 OUTBOX_AGE = Gauge("updraft_outbox_age_seconds", "Age of the oldest of them.", ["service"])
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from shared.catalogue import BY_TYPE, Event
 from shared.clock import Clock
-from shared.consumer import Handlers, Inbound
 from shared.database import Database
 from shared.envelope import Record, as_record, encode
+from shared.handlers import Handlers
 from shared.ids import new_id
+from shared.inbound import Inbound
 
 _offsets = count()
 

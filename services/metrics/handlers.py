@@ -23,8 +23,8 @@ from shared.catalogue import (
     ProposalAccepted,
     SessionFact,
 )
-from shared.consumer import Handlers
 from shared.database import Transaction
+from shared.handlers import Handlers
 
 handlers = Handlers()
 

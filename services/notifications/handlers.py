@@ -25,8 +25,8 @@ from shared.catalogue import (
     ProgrammeFact,
     SessionFact,
 )
-from shared.consumer import Handlers
 from shared.database import Transaction
+from shared.handlers import Handlers
 
 handlers = Handlers()
 

@@ -29,8 +29,9 @@ CREATE TABLE inbox (
     PRIMARY KEY (consumer, event_id)
 );
 
--- Records that could not be handled, whole, with the reason.
+-- Records that could not be applied, whole, with the reason; and those that wait behind them.
 CREATE TABLE parked (
+    seq       bigint GENERATED ALWAYS AS IDENTITY,      -- the order in which they are applied
     consumer  text NOT NULL,
     event_id  uuid NOT NULL,
     topic     text NOT NULL,
@@ -39,11 +40,31 @@ CREATE TABLE parked (
     key       bytea,
     headers   jsonb NOT NULL,                           -- [name, base64 of the value] pairs
     payload   bytea,
+    kind      text NOT NULL,                            -- the reason in one word
     reason    text NOT NULL,
+    attempts  integer NOT NULL,
+    holds     boolean NOT NULL,                         -- later records of its key wait
+    state     text NOT NULL CHECK (state IN ('parked', 'retry', 'waiting')),
     parked_at timestamptz NOT NULL,
     PRIMARY KEY (consumer, event_id)
 );
 CREATE INDEX parked_by_time ON parked (parked_at);
+CREATE INDEX parked_in_line ON parked (consumer, topic, key, seq) WHERE holds;
+CREATE INDEX parked_to_apply ON parked (consumer, seq) WHERE state <> 'parked';
+
+-- What became of parked records, and who said so.
+CREATE TABLE parked_log (
+    consumer text NOT NULL,
+    event_id uuid NOT NULL,
+    topic    text NOT NULL,
+    part     integer NOT NULL,
+    off      bigint NOT NULL,
+    action   text NOT NULL CHECK (action IN ('retry', 'drop', 'applied', 'failed')),
+    actor    text,                                      -- null: the service itself
+    reason   text NOT NULL,
+    at       timestamptz NOT NULL
+);
+CREATE INDEX parked_log_by_event ON parked_log (consumer, event_id, at);
 
 -- Answers given to POST requests with an Idempotency-Key.
 CREATE TABLE idempotency (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from hashlib import blake2b
 from typing import Any
 
@@ -20,8 +20,8 @@ from services.registration.handlers.registry import handlers
 from services.registration.roster import Roster
 from shared.catalogue import EmployeeErased, EmployeeRecorded
 from shared.catalogue.hr import HrEmail
-from shared.consumer import Rejected
 from shared.database import Transaction
+from shared.handlers import Rejected
 
 _ALIKE = FACT_NAMES & EmployeeRecorded.model_fields.keys()
 """Facts that HR's record names as we do."""
@@ -40,7 +40,7 @@ async def take_the_word_of_hr(
     for event in events:
         person = roster.people[event.employee_id]
         roster.follow(caught_up(person, today=today, managers=roster.managers))
-        roster.follow([_next_state(event, roster, today)], received_at=_received_at(tx))
+        roster.follow([_next_state(event, roster, today)], received_at=tx.received_at(event))
     await roster.save(tx)
 
 
@@ -58,10 +58,6 @@ def _next_state(event: EmployeeRecorded | EmployeeErased, roster: Roster, today:
         return recorded(person, hr_record(event), today=today, managers=roster.managers)
     except Refused as refusal:
         raise Rejected(str(refusal)) from None
-
-
-def _received_at(tx: Transaction) -> datetime:
-    return tx.cause.received_at if tx.cause else tx.now
 
 
 def hr_record(event: EmployeeRecorded) -> HrRecord:

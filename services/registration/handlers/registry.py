@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shared.consumer import Handlers
+from shared.handlers import Handlers
 
 handlers = Handlers()

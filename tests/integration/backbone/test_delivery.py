@@ -11,9 +11,10 @@ import asyncpg
 import pytest
 
 from shared.catalogue import ContactUpdated, EmployeeUpdated, Event
-from shared.consumer import Handlers, Inbound, Rejected
 from shared.database import Database, OutboxRow, Transaction, forget_what_was_done
 from shared.envelope import json_value
+from shared.handlers import Handlers, Rejected
+from shared.inbound import Inbound
 from shared.testing import deliver, deliver_raw, deliver_records, record_of, tombstone_of
 
 DatabaseFor = Callable[[str], Awaitable[Database]]

@@ -19,9 +19,9 @@ from fastapi import FastAPI
 
 from deploy.local.broker import Broker
 from shared.catalogue import EmployeeUpdated
-from shared.consumer import Handlers, Rejected
 from shared.database import Database, Transaction
 from shared.envelope import binary_headers, encode, json_value
+from shared.handlers import Handlers, Rejected
 from shared.ids import new_id
 from shared.service import create_service
 from shared.settings import KafkaSettings, PostgresSettings, ServiceSettings
@@ -213,7 +213,8 @@ async def test_the_relay_publishes_the_outbox_and_dead_letters_in_order(
     await database.pool.execute("CREATE TABLE seen (employee_id text, version int)")
     prefix = uuid4().hex
     async with database.transaction() as tx:
-        for n in range(50):
+        tx.publish(employee(f"{prefix}-bad", 0))
+        for n in range(1, 50):
             tx.publish(employee(prefix, n))
     app = service(database, broker, storing_handlers(prefix), group=prefix, journal=True)
     async with running(app):
@@ -234,7 +235,7 @@ async def test_the_relay_publishes_the_outbox_and_dead_letters_in_order(
     try:
         async with asyncio.timeout(10):
             async for record in consumer:
-                if record.key == prefix.encode():
+                if record.key == f"{prefix}-bad".encode():
                     break
     finally:
         await consumer.stop()
