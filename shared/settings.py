@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+import ssl
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Literal, Self, cast
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -19,12 +30,84 @@ from shared.catalogue.types import Moment
 from shared.clock import Clock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PREFIX = "UPDRAFT_"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class KafkaSettings(BaseModel):
-    """Where the broker is and how to write to it."""
+class _TlsSettings(BaseModel):
+    """The files of a TLS connection, all PEM; read when the service starts."""
+
+    # An error that quotes its input would write passwords into the log.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    ca_file: FilePath | None = None
+    """Who may vouch for the server."""
+    certificate_file: FilePath | None = None
+    """Our own certificate and its chain, where the server asks for one."""
+    key_file: FilePath | None = None
+    key_password: SecretStr | None = None
+
+    def tls_context(self) -> ssl.SSLContext:
+        """A context that checks the server's name and chain, by the system's CAs without a file.
+
+        Raises ValueError when a file does not hold what it should.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            raise ValueError(
+                f"ca_file: cannot be used ({_kind(error)}); name a PEM file with the certificates"
+                " of the authorities that sign for the server"
+            ) from None
+        if self.certificate_file and self.key_file:
+            # Without any password OpenSSL would ask for one on the terminal.
+            password = self.key_password.get_secret_value() if self.key_password else ""
+            try:
+                context.load_cert_chain(self.certificate_file, self.key_file, password)
+            except OSError as error:
+                raise ValueError(
+                    f"certificate_file: cannot be used with key_file ({_kind(error)}); name a PEM"
+                    " certificate, the PEM key that belongs to it, and the key's password if any"
+                ) from None
+        return context
+
+    def _incomplete_files(self) -> Iterator[str]:
+        if self.certificate_file and not self.key_file:
+            yield "key_file: missing; name the key of certificate_file (it may be the same file)"
+        if self.key_file and not self.certificate_file:
+            yield "certificate_file: missing; name the certificate of key_file"
+        if self.key_password and not self.key_file:
+            yield "key_password: has no key_file to open; set both or neither"
+
+    def _refuse(self, faults: Iterator[str]) -> Self:
+        found = list(faults)
+        if found:
+            raise ValueError("\n".join(found))
+        return self
+
+    def _given(self, *names: str) -> list[str]:
+        return [name for name in names if getattr(self, name)]
+
+
+def _kind(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or type(error).__name__
+
+
+class KafkaSettings(_TlsSettings):
+    """Where the broker is, how to write to it, and who we are."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    oauth_token_url: str | None = None
+    """Where an OIDC issuer gives tokens for client credentials."""
+    oauth_client_id: str | None = None
+    oauth_client_secret: SecretStr | None = None
+    oauth_scope: str | None = None
+    oauth_ca_file: FilePath | None = None
+    """Who may vouch for the issuer; the system's CAs if not given."""
     idempotent_producer: bool = True
     """Off for the embedded broker, which refuses the client's idempotent handshake."""
     max_batch: int = Field(default=500, ge=1)
@@ -34,12 +117,100 @@ class KafkaSettings(BaseModel):
     group_suffix: str = ""
     """Appended to the consumer group, to read everything once more from the start."""
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether connections are TLS."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
 
-class PostgresSettings(BaseModel):
-    """Where the service's schema is."""
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        self._refuse(self._faults())
+        if self.encrypted:
+            self.tls_context()
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        protocol, mechanism = self.security_protocol, self.sasl_mechanism
+        if not self.encrypted:
+            for name in self._given("ca_file", "certificate_file", "key_file", "key_password"):
+                yield f"{name}: has no use with {protocol}; set security_protocol SSL or SASL_SSL"
+        yield from self._incomplete_files()
+        if not protocol.startswith("SASL_"):
+            for name in self._given("sasl_mechanism", *_OF_PASSWORDS, *_OF_TOKENS, *_MAY_BE):
+                yield f"{name}: has no use with {protocol}; set security_protocol to SASL_SSL"
+        elif mechanism is None:
+            yield "sasl_mechanism: missing; set SCRAM-SHA-512, or what else the brokers offer"
+        elif protocol == "SASL_PLAINTEXT" and not mechanism.startswith("SCRAM-"):
+            yield (f"security_protocol: {mechanism} would send a secret in the clear; set SASL_SSL")
+        elif mechanism == "OAUTHBEARER":
+            yield from self._needed(_OF_TOKENS, _OF_PASSWORDS)
+            yield from self._open_token_url()
+        else:
+            yield from self._needed(_OF_PASSWORDS, (*_OF_TOKENS, *_MAY_BE))
+
+    def _needed(self, needed: tuple[str, ...], of_others: tuple[str, ...]) -> Iterator[str]:
+        for name in needed:
+            if not getattr(self, name):
+                yield f"{name}: missing; sasl_mechanism {self.sasl_mechanism} needs it"
+        for name in self._given(*of_others):
+            yield f"{name}: has no use with sasl_mechanism {self.sasl_mechanism}; remove it"
+
+    def _open_token_url(self) -> Iterator[str]:
+        url = urlsplit(self.oauth_token_url or "https:")
+        if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _LOOPBACK):
+            yield "oauth_token_url: would carry the client's secret in the clear; give an https URL"
+
+
+_OF_PASSWORDS = ("username", "password")
+_OF_TOKENS = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+_MAY_BE = ("oauth_scope", "oauth_ca_file")
+
+
+class PostgresSettings(_TlsSettings):
+    """Where the service's schema is, and what makes the way there safe."""
 
     dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/updraft")
     pool_size: int = Field(default=8, ge=2)
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
+        None
+    )
+    """As libpq has it; the DSN's or `prefer` if not given."""
+
+    def full_dsn(self) -> str:
+        """The DSN with the TLS settings in it, in libpq's words."""
+        words = {
+            "sslmode": self.sslmode,
+            "sslrootcert": self.ca_file,
+            "sslcert": self.certificate_file,
+            "sslkey": self.key_file,
+            "sslpassword": self.key_password and self.key_password.get_secret_value(),
+        }
+        added = urlencode({word: str(value) for word, value in words.items() if value is not None})
+        parts = urlsplit(self.dsn.get_secret_value())
+        query = "&".join(part for part in (parts.query, added) if part)
+        return urlunsplit(parts._replace(query=query))
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        self._refuse(self._faults())
+        self.tls_context()
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        yield from self._incomplete_files()
+        files = self._given("ca_file", "certificate_file", "key_file", "key_password")
+        in_dsn = [
+            word
+            for word in parse_qs(urlsplit(self.dsn.get_secret_value()).query)
+            if word.startswith("ssl")
+        ]
+        if in_dsn and (files or self.sslmode):
+            yield f"dsn: says {', '.join(in_dsn)} as well; say all of TLS there or all in settings"
+        elif self.sslmode in (None, "disable", "allow", "prefer"):
+            for name in files:
+                yield f"{name}: is not kept to unless TLS is; set sslmode to verify-full"
+        elif self.sslmode in ("verify-ca", "verify-full") and self.ca_file is None:
+            yield f"ca_file: missing; sslmode {self.sslmode} must know who vouches for the server"
 
 
 class ClockSettings(BaseModel):
@@ -109,10 +280,11 @@ class ServiceSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="UPDRAFT_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
         extra="ignore",
+        hide_input_in_errors=True,
     )
 
     kafka: KafkaSettings = KafkaSettings()
@@ -141,7 +313,30 @@ class ServiceSettings(BaseSettings):
         secrets = NestedSecretsSettingsSource(
             cast("SecretsSettingsSource", file_secret_settings),
             secrets_dir=folder,
-            env_prefix="UPDRAFT_",
+            env_prefix=_PREFIX,
             secrets_nested_delimiter="__",
         )
         return (init_settings, env_settings, secrets)
+
+
+def told(error: ValidationError) -> list[str]:
+    """What is wrong with the settings, a line each, by the names of the variables; no values."""
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        place = [str(part) for part in fault["loc"]]
+        if fault["type"] != "value_error":
+            lines.append(f"{_variable(place)}: {fault['msg']}")
+            continue
+        for line in fault["msg"].removeprefix("Value error, ").split("\n"):
+            field, colon, reason = line.partition(": ")
+            named = bool(colon) and field.isidentifier()
+            lines.append(
+                f"{_variable([*place, field])}: {reason}"
+                if named
+                else f"{_variable(place)}: {line}"
+            )
+    return lines
+
+
+def _variable(path: list[str]) -> str:
+    return (_PREFIX + "__".join(path)).upper()
