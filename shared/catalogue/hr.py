@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -20,7 +22,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from shared.catalogue.types import EmployeeId, Event, Model, Text
@@ -39,12 +41,31 @@ SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
 def _mailable(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    plain = len(address) <= _LONGEST_PLAIN and address.isascii() and _PLAIN.fullmatch(local)
+    if plain and local.lower() not in CASE_INSENSITIVE_MAILBOX_NAMES:
+        # Judging the domain takes the time, and a company has many people in few domains.
+        return f"{local}@{_normal_domain(domain)}"
+    return _normal(address)
+
+
+@lru_cache(maxsize=10_000)
+def _normal_domain(domain: str) -> str:
+    return _normal(f"a@{domain}").removeprefix("a@")
+
+
+def _normal(address: str) -> str:
     try:
         found = validate_email(address, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
         # Its text may quote the address, which must not reach a reason.
         raise ValueError("is not an e-mail address; send one such as ada@example.com") from error
     return found.normalized
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
+_LONGEST_PLAIN = 64
+"""What is not longer keeps every limit of RFC 5321, whatever part is how long."""
 
 
 def _calendar_day(value: Any) -> Any:
@@ -177,18 +198,16 @@ class EmployeeRecorded(_Hr, Event):
     def _carries_what_its_type_needs(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        sent = {to_camel(name) if "_" in name else name for name in data}
-        null = {to_camel(name) if "_" in name else name for name in data if data[name] is None}
         kind = data.get("recordType", data.get("record_type", "full"))
-        if kind == "cancel" and "cancelsSequence" not in sent - null:
+        if kind == "cancel" and _sent_null(data, "cancelsSequence") is not False:
             _refuse(["cancelsSequence"], "missing; name the sequence of the change to cancel")
         if kind == "full":
-            lacking = [name for name in _NEVER_NULL if name not in sent - null]
+            lacking = [name for name in _NEVER_NULL if _sent_null(data, name) is not False]
             _refuse(lacking, "missing; a full record must carry it")
-            if "managerId" not in sent:
+            if _sent_null(data, "managerId") is None:
                 _refuse(["managerId"], "missing; send null for a person without a manager")
         if kind == "patch":
-            nulled = [name for name in _NEVER_NULL if name in null]
+            nulled = [name for name in _NEVER_NULL if _sent_null(data, name)]
             _refuse(nulled, "must not be null; it can be changed, not cleared")
         return data
 
@@ -204,6 +223,13 @@ class EmployeeRecorded(_Hr, Event):
 
 
 _NEVER_NULL = ("status", "jobLevel", "department", "startDate")
+_SPELLED_OUT = {name: to_snake(name) for name in (*_NEVER_NULL, "managerId", "cancelsSequence")}
+
+
+def _sent_null(data: dict[str, Any], name: str) -> bool | None:
+    """Whether a field was sent as null, None if it was not sent; either spelling of its name."""
+    spelling = name if name in data else _SPELLED_OUT[name]
+    return data[spelling] is None if spelling in data else None
 
 
 def _refuse(names: Iterable[str], message: str) -> None:

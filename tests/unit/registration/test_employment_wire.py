@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from pydantic import ValidationError
 
 from services.registration.handlers.hr import hr_record
 from shared.catalogue import EmployeeRecorded
+from shared.catalogue.hr import HrEmail
 from shared.envelope import describe, json_value
 
 FULL: dict[str, Any] = {
@@ -106,3 +108,24 @@ def test_the_main_address_is_the_primary_one_else_the_one_for_work(
     emails: list[dict[str, Any]], chosen: str | None
 ) -> None:
     assert hr_record(read(emails=emails)).changes["email"] == chosen
+
+
+@pytest.mark.parametrize(
+    "local", ["ada", "Ada.Lovelace+hr", "Postmaster", "INFO", "a..b", ".a", "a.", "", "ä", 'a"b']
+)
+@pytest.mark.parametrize(
+    "domain",
+    ["example.com", "EXAMPLE.com", "corp.local", "bücher.ch", "xn--bcher-kva.ch", "xn--a", "a.b-.c"]
+    + ["x" * 70 + ".com", "localhost", "example.com>", ""],
+)
+def test_an_address_is_judged_as_the_library_judges_it(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    try:
+        expected = validate_email(
+            address, check_deliverability=False, globally_deliverable=False
+        ).normalized
+    except EmailNotValidError:
+        with pytest.raises(ValidationError, match="is not an e-mail address"):
+            HrEmail(value=address)
+    else:
+        assert HrEmail(value=address).value == expected
