@@ -7,7 +7,8 @@
         node.pause(); node.resume()          # SIGSTOP, SIGCONT
         node.stop(); node.start()            # a clean stop; `start` waits until it is ready
 
-In a coroutine, `node.spawn()` and `await node.until_ready()` do what `start` does.
+In a coroutine, `await kafka.prepare()`, `node.spawn()` and `await node.until_ready()` do what
+`start` does.
 
 Listeners of its own kind, with whatever settings of the server they need:
 
@@ -35,7 +36,6 @@ import contextlib
 import json
 import signal
 import socket
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -88,10 +88,9 @@ class Node:
         return self.child is not None and self.child.running
 
     def spawn(self) -> Child:
-        """Start its process, with storage formatted if it has none; call it on the main thread."""
+        """Start its process, once the cluster is prepared; call it on the main thread."""
         if self.running:
             raise StackError(f"Kafka node {self.id} runs already")
-        self._prepare()
         self.child = Child.spawn(
             f"Kafka node {self.id}", self._command("kafka.Kafka", str(self.settings)), log=self.log
         )
@@ -138,6 +137,7 @@ class Node:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
+        _in_a_loop_of_its_own(self._cluster.prepare)
         self.spawn()
         _in_a_loop_of_its_own(self.until_ready)
 
@@ -168,34 +168,34 @@ class Node:
             raise StackError(f"Kafka node {self.id} was not started")
         return self.child
 
-    def _prepare(self) -> None:
+    async def prepare(self) -> None:
+        """Write its settings, and format its storage if it has none."""
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         properties = self._cluster.properties_of(self)
-        text = "".join(f"{name}={value}\n" for name, value in properties.items())
         self.settings.touch(mode=0o600)
-        self.settings.write_text(text)
+        self.settings.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         if not (self.data / "meta.properties").exists():
-            self._format()
+            await self._format()
 
-    def _format(self) -> None:
+    async def _format(self) -> None:
         arguments = ["format", "--config", str(self.settings), "--ignore-formatted"]
         arguments += ["--cluster-id", self._cluster.id, *self._cluster.storage_arguments]
         command = self._command("kafka.tools.StorageTool", *arguments)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            told = (done.stderr + done.stdout).strip()
-            raise StackError(f"the storage of Kafka node {self.id} could not be formatted: {told}")
+        child = Child.spawn(f"Formatting Kafka node {self.id}", command, log=self.log)
+        try:
+            while child.running:
+                await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            child.kill()
+        if child.process.returncode != 0:
+            raise child.failure("failed")
 
     def _command(self, main: str, *arguments: str) -> list[str]:
         return [
-            java(),
-            *self._cluster.jvm_arguments,
-            "-XX:+ExitOnOutOfMemoryError",
-            "-Djava.awt.headless=true",
+            *self._cluster.command,
             # Compression unpacks native libraries there, which a kill leaves behind.
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
-            f"-Dlog4j2.configurationFile={_LOG_SETTINGS}",
-            *("-cp", f"{jars()}/*", main, *arguments),
+            *(main, *arguments),
         ]
 
 
@@ -230,6 +230,14 @@ class ApacheKafka:
         self.folder.chmod(0o700)
         self.id, ports = self._identity(port)
         self.nodes = [Node(self, number, ports[number - 1]) for number in range(1, nodes + 1)]
+        self._command: list[str] | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """How Java runs a program of Kafka's. Raises StackError before `prepare`."""
+        if self._command is None:
+            raise StackError("this Kafka is not prepared; call `prepare` or `start` first")
+        return self._command
 
     @property
     def bootstrap_servers(self) -> str:
@@ -243,6 +251,7 @@ class ApacheKafka:
     def start(self) -> ApacheKafka:
         """Start all nodes and wait until they are ready; stops them again if one is not."""
         try:
+            _in_a_loop_of_its_own(self.prepare)
             for node in self.nodes:
                 # Side by side, for they need one another to elect a controller.
                 node.spawn()
@@ -251,6 +260,20 @@ class ApacheKafka:
             self.kill()
             raise
         return self
+
+    async def prepare(self) -> None:
+        """Have all that a start needs: Java, the jars, settings, formatted storage."""
+        self._command = [
+            java(),
+            *self.jvm_arguments,
+            "-XX:+ExitOnOutOfMemoryError",
+            "-Djava.awt.headless=true",
+            f"-Dlog4j2.configurationFile={_LOG_SETTINGS}",
+            # Else the last words of a stop, each time, are that it could not be set.
+            "-Dlog4j2.shutdownHookEnabled=false",
+            *("-cp", f"{await jars()}/*"),
+        ]
+        await asyncio.gather(*(node.prepare() for node in self.nodes))
 
     async def until_ready(self) -> None:
         """Wait until all nodes are ready and know of one another."""
@@ -348,8 +371,8 @@ _SMALL = {
     "group.initial.rebalance.delay.ms": "0",
     # Tests shorten sessions to see a takeover soon.
     "group.min.session.timeout.ms": "1000",
-    "message.max.bytes": str(8 * 1024 * 1024),
-    "replica.fetch.max.bytes": str(8 * 1024 * 1024),
+    "message.max.bytes": str(16 * 1024 * 1024),
+    "replica.fetch.max.bytes": str(16 * 1024 * 1024),
     "offsets.topic.num.partitions": "8",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "1",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from deploy.local.process import StackError, last_lines
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from deploy.local.process import Child, StackError, last_lines
 
 POM = Path(__file__).with_name("pom.xml")
 _OLDEST_JAVA = 17
+_POLL_SECONDS = 0.1
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
 
@@ -42,7 +46,7 @@ def java() -> str:
     return program
 
 
-def jars() -> Path:
+async def jars() -> Path:
     """The folder of Kafka's jars; Maven fetches them once for each content of `pom.xml`.
 
     They are kept in the user's cache folder, or in `UPDRAFT_CACHE`. Raises StackError if Maven is
@@ -53,9 +57,9 @@ def jars() -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_suffix(".lock")):
+    async with _alone(folder.with_suffix(".lock")):
         if not folder.is_dir():
-            _fetch(folder)
+            await _fetch(folder)
     return folder
 
 
@@ -67,39 +71,54 @@ def _cache() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "updraft"
 
 
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+@asynccontextmanager
+async def _alone(lock: Path) -> AsyncIterator[None]:
     """While one process fetches, others who want the same wait here."""
     with lock.open("w") as claim:
-        fcntl.flock(claim, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_POLL_SECONDS)
         yield
 
 
-def _fetch(folder: Path) -> None:
+async def _fetch(folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise StackError(
             "Maven is not installed, and it brings Apache Kafka's jars the first time; "
             "for instance: apt-get install maven, or: brew install maven"
         )
-    print("Fetching Apache Kafka by Maven (45 MB, once) …", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kafka-") as name:
         draft = Path(name)
         # Maven writes beside the pom that it is given.
         shutil.copy(POM, draft / "pom.xml")
-        log = draft / "maven.log"
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={draft / 'jars'}"]
         command = [maven, "--batch-mode", "--strict-checksums", "--file", str(draft / "pom.xml")]
-        with log.open("wb") as output:
-            # On a terminal Maven shows its own progress; it can take minutes on a slow line.
-            shown = None if sys.stderr.isatty() else output
-            done = subprocess.run(
-                [*command, *goal], stdin=subprocess.DEVNULL, stdout=shown, stderr=shown, check=False
-            )
-        if done.returncode != 0:
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={draft / 'jars'}"]
+        child = Child.spawn("Maven", [*command, *goal], log=draft / "maven.log")
+        try:
+            await _finished(child)
+        finally:
+            child.kill()
+        if child.process.returncode != 0:
             raise StackError(
-                "Maven could not fetch Apache Kafka; it needs the network once, and reads its "
-                f"mirrors and proxies from ~/.m2/settings.xml. {last_lines(log)}".rstrip()
+                "Maven could not fetch Apache Kafka: it needs the network this once, and reads its "
+                f"mirrors and proxies from ~/.m2/settings.xml.\n{last_lines(child.log)}"
             )
         # Whole or not at all.
         (draft / "jars").rename(folder)
+
+
+async def _finished(maven: Child) -> None:
+    """Wait for Maven and show what it has fetched; how much that will be, it does not know."""
+    console = Console(stderr=True)
+    console.print("Fetching Apache Kafka by Maven (45 MB, only this once) …", highlight=False)
+    columns = (SpinnerColumn(), TextColumn("{task.completed} files"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Maven", total=None)
+        while maven.running:
+            fetched = maven.log.read_text(errors="replace").count("Downloaded from")
+            progress.update(task, completed=fetched)
+            await asyncio.sleep(_POLL_SECONDS)
