@@ -26,6 +26,7 @@ _ELSEWHERE = {
     "demo": "deploy.demo.command:demo",
     "reconcile": "deploy.reconcile.command:command",
     "contracts": "deploy.contracts:app",
+    "access": "deploy.access:app",
 }
 
 

@@ -9,6 +9,22 @@ from typing import Any
 from deploy.local.process import StackError
 
 
+def security_arguments() -> dict[str, Any]:
+    """Who a person's tools are to Kafka: what UPDRAFT_KAFKA__… say, as for a service.
+
+    Raises StackError when the settings do not fit together.
+    """
+    from pydantic import ValidationError
+
+    from shared.security import client_arguments
+    from shared.settings import ServiceSettings, told
+
+    try:
+        return client_arguments(ServiceSettings().kafka)
+    except ValidationError as error:
+        raise StackError("\n".join(told(error))) from None
+
+
 async def raw_records(
     bootstrap_servers: str, topics: Collection[str], *, follow: bool = False
 ) -> AsyncIterator[Any]:
@@ -23,6 +39,7 @@ async def raw_records(
     tolerate_header_names()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
+        **security_arguments(),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         max_partition_fetch_bytes=8 * 1024 * 1024,
@@ -73,7 +90,9 @@ async def current_ends(bootstrap_servers: str, topics: Collection[str]) -> dict[
     """Where each partition of these topics ends now."""
     from aiokafka import AIOKafkaConsumer
 
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, **security_arguments(), enable_auto_commit=False
+    )
     await consumer.start()
     try:
         partitions = await _partitions(consumer, topics)
@@ -127,7 +146,7 @@ async def count_records(bootstrap_servers: str, names: Sequence[str]) -> dict[st
     """How many records each topic holds, as offsets tell; those that do not exist are left out."""
     from aiokafka import AIOKafkaConsumer
 
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, **security_arguments())
     await consumer.start()
     try:
         partitions = await _partitions(consumer, names)

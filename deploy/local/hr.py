@@ -108,8 +108,11 @@ async def publish(
     """Send the records in order; `sent` hears how many more the broker has confirmed."""
     from aiokafka import AIOKafkaProducer
 
+    from deploy.reading import security_arguments
+
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap_servers,
+        **security_arguments(),
         acks="all",
         max_request_size=_LARGEST_RECORD,
     )
