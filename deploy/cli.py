@@ -130,6 +130,17 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def _known_kafka(name: str | None) -> str | None:
+    from deploy.local.stack import KAFKAS
+
+    if name is not None and name not in KAFKAS:
+        raise typer.BadParameter(
+            f"{name}: give {' or '.join(KAFKAS)}; to use a Kafka of your own, set "
+            "UPDRAFT_KAFKA__BOOTSTRAP_SERVERS instead"
+        )
+    return name
+
+
 @app.command()
 def up(
     data: Data = _DEFAULT_DATA,
@@ -145,6 +156,17 @@ def up(
             help="When programme time begins; UTC unless it says otherwise.",
         ),
     ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            metavar="embedded|apache",
+            callback=_known_kafka,
+            help="Which broker: embedded, which starts at once and keeps its records in memory, or "
+            "Apache Kafka, which keeps them on disk and needs Java 17 (and, the first time, "
+            "Maven). What the folder has already is the default.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run everything on this machine and keep it running: Ctrl-C stops it, data stays.
 
@@ -152,16 +174,16 @@ def up(
     on free ports of 127.0.0.1. Set UPDRAFT_KAFKA__BOOTSTRAP_SERVERS, or UPDRAFT_REGISTRATION__DSN
     and its like for all four services, to use servers of your own instead.
     """
-    finish(_keep_up(data, start, speed))
+    finish(_keep_up(data, start, speed, kafka))
 
 
-async def _keep_up(data: Path, start: datetime | None, speed: float) -> None:
+async def _keep_up(data: Path, start: datetime | None, speed: float, kafka: Any) -> None:
     from deploy.local.stack import Stack
 
     def tell(line: str) -> None:
         _out.print(escape(line), highlight=False, soft_wrap=True)
 
-    stack = Stack(data, keep=True, start=start, speed=speed, tell=tell)
+    stack = Stack(data, keep=True, kafka=kafka, start=start, speed=speed, tell=tell)
     stopping = False
     try:
         async with stack:
@@ -191,14 +213,20 @@ def _introduce(stack: Any) -> None:
         table.add_row("database", str(stack.data_dir))
     table.add_row("time", f"{stack.clock.now():%Y-%m-%d %H:%M} UTC, {stack.clock.speed:g}× real")
     _out.print(table, soft_wrap=True)
-    _out.print(
-        "The broker keeps its records in memory. When it stops it forgets them, and with them HR "
-        "records that\nregistration has not read. All else comes back: at the next start the "
-        "services publish again, from\nPostgres, what they have published, and drop what they "
-        "know already. Ctrl-C stops everything.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    _out.print(f"{_KEEPS[stack.kafka]} Ctrl-C stops everything.", highlight=False, soft_wrap=True)
+
+
+# What each broker keeps; None is one of the user's own.
+_KEEPS = {
+    "embedded": "The broker keeps its records in memory. When it stops it forgets them, and with "
+    "them HR records that\nregistration has not read. All else comes back: at the next start the "
+    "services publish again, from\nPostgres, what they have published, and drop what they know "
+    "already.",
+    "apache": "Apache Kafka keeps its records in the folder. After a stop or a crash all goes on "
+    "where it was: nothing is\npublished again, and HR records that registration has not read wait "
+    "for it.",
+    None: "The broker is yours, and keeps what it keeps.",
+}
 
 
 # --- token

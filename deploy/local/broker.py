@@ -20,6 +20,8 @@ from deploy.local.process import Child, StackError, free_port
 
 TOPICS_FILE = Path(__file__).parents[1] / "topics.yaml"
 _MILLISECONDS_PER_DAY = 86_400_000
+# The largest record that the relay sends, and room for what surrounds it in a batch.
+_LARGEST_BATCH = 8 * 1024 * 1024 + 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Topic:
         return {
             "cleanup.policy": "compact" if self.compact else "delete",
             "retention.ms": str(kept),
+            # Kafka's own default refuses records over 1 MB, and the relay would stop at them.
+            "max.message.bytes": str(_LARGEST_BATCH),
         }
 
 
@@ -165,9 +169,13 @@ async def create_topics(bootstrap_servers: str, wanted: Sequence[Topic] | None =
         missing = [topic for topic in wanted or topics() if topic.name not in known]
         if missing:
             copies = min(3, len((await admin.describe_cluster())["brokers"]))
+            # One of three may fail, and what is acknowledged is still on two.
+            safe = {"min.insync.replicas": "2"} if copies == 3 else {}
             answer = await admin.create_topics(
                 [
-                    NewTopic(topic.name, topic.partitions, copies, topic_configs=topic.config)
+                    NewTopic(
+                        topic.name, topic.partitions, copies, topic_configs={**topic.config, **safe}
+                    )
                     for topic in missing
                 ]
             )

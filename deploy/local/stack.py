@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import asyncpg
 
@@ -21,6 +22,7 @@ from deploy.local.drain import drained
 from deploy.local.endpoints import Endpoints, credentials, external_dsns
 from deploy.local.folder import RunFolder
 from deploy.local.issuer import AUDIENCE, SigningKey
+from deploy.local.kafka.cluster import ApacheKafka, Node
 from deploy.local.postgres import SERVICES, PostgresServer, create_service_roles
 from deploy.local.process import Child, StackError, free_port
 from deploy.local.signals import uninterrupted
@@ -33,13 +35,20 @@ _HELPERS = ("mail", "issuer")
 _DRAIN_SECONDS = 5.0
 _NOTE_TIME_EVERY_SECONDS = 5.0
 
+Kafka = Literal["embedded", "apache"]
+KAFKAS: tuple[Kafka, ...] = get_args(Kafka)
+
 
 class Stack:
     """Starts everything on entry and stops it on exit; nothing outlives it.
 
-    `keep` is for a folder that is used again: its data is crash-safe, and what was published is
-    kept in Postgres, because the broker forgets it. Otherwise the database is fast, and removed at
-    the end; logs and mails stay in the folder, which is a new temporary one unless given.
+    `keep` is for a folder that is used again: its data is crash-safe. Otherwise the database is
+    fast, and removed at the end; logs and mails stay in the folder, which is a new temporary one
+    unless given.
+
+    `kafka` says which broker. The embedded one starts at once and forgets everything when it stops,
+    so that what was published is kept in Postgres too; Apache Kafka, of `nodes` nodes, needs Java
+    and keeps its records in the folder. None: what the folder has, embedded for a new one.
 
     `services` maps the name of each service to the command that runs it.
     """
@@ -49,6 +58,8 @@ class Stack:
         folder: Path | None = None,
         *,
         keep: bool = False,
+        kafka: Kafka | None = None,
+        nodes: int = 1,
         start: datetime | None = None,
         speed: float = 1.0,
         services: Mapping[str, Sequence[str]] | None = None,
@@ -57,6 +68,9 @@ class Stack:
     ) -> None:
         self.keep = keep
         self.folder = RunFolder(folder)
+        self._wanted_kafka = kafka
+        self._known_kafka: Kafka | None = None
+        self._nodes = nodes
         self._tell = tell
         self._start_at = start
         self._speed = speed
@@ -67,6 +81,7 @@ class Stack:
         self._supervisor = Supervisor(tell)
         self._postgres: PostgresServer | None = None
         self._broker: Broker | None = None
+        self._apache: ApacheKafka | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._timekeeper: asyncio.Task[None] | None = None
         self._endpoints: Endpoints | None = None
@@ -105,6 +120,20 @@ class Stack:
     def bootstrap_servers(self) -> str:
         """Where Kafka clients connect."""
         return self.endpoints.bootstrap_servers
+
+    @property
+    def kafka(self) -> Kafka | None:
+        """Which broker runs; None where it is not ours."""
+        if self._apache is not None:
+            return "apache"
+        return "embedded" if self._broker is not None else None
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes of Apache Kafka; the stack starts again whichever dies."""
+        if self._apache is None:
+            raise StackError("this stack does not run Apache Kafka; start it with kafka='apache'")
+        return self._apache.nodes
 
     @property
     def clock(self) -> Clock:
@@ -151,7 +180,10 @@ class Stack:
         return self.endpoints.token(subject, roles, employee_id)
 
     def pid(self, part: str) -> int:
-        """The process id of a service, or of `postgres`, `broker`, `mail` or `issuer`."""
+        """The process id of a service, or of `postgres`, `broker`, `mail` or `issuer`.
+
+        Of several nodes of Kafka, the first is `broker-1`.
+        """
         known = self._supervisor.parts.get(part)
         if known is None or known.child is None:
             raise StackError(f"{part} is not running")
@@ -192,19 +224,20 @@ class Stack:
         began = time.monotonic()
         self.folder.lock()
         known = self.folder.state()
+        self._known_kafka = known.get("kafka")
         secrets = self.folder.secrets()
         clock = self._clock(known)
         ports = self._ports(known.get("ports", {}))
         SigningKey.kept_in(self.folder.issuer_key)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_postgres(secrets, ports))
-            group.create_task(self._start_broker(ports))
+            group.create_task(self._start_kafka(ports))
             group.create_task(self._start_mail(ports))
             group.create_task(self._start_issuer(ports))
         self._endpoints = Endpoints(
             run_dir=self.run_dir,
             bootstrap_servers=self._environment.get("UPDRAFT_KAFKA__BOOTSTRAP_SERVERS")
-            or f"127.0.0.1:{ports['broker']}",
+            or (self._apache.bootstrap_servers if self._apache else f"127.0.0.1:{ports['broker']}"),
             ports=ports,
             clock=clock if clock is not None else Clock(),
             **credentials(secrets, ports, self._environment),
@@ -269,20 +302,54 @@ class Stack:
         await create_service_roles(server.superuser_dsn, passwords=secrets)
         self._tell(f"Postgres is ready ({time.monotonic() - began:.1f} s)")
 
-    async def _start_broker(self, ports: dict[str, int]) -> None:
+    async def _start_kafka(self, ports: dict[str, int]) -> None:
+        known = self._known_kafka
         external = self._environment.get("UPDRAFT_KAFKA__BOOTSTRAP_SERVERS")
         if external:
             created = await create_topics(external)
             self._tell(f"broker: yours at {external}; {created} topics created")
             return
+        if known == "apache" and self._wanted_kafka == "embedded":
+            raise StackError(
+                f"the records of {self.run_dir} are in Apache Kafka, which the embedded broker "
+                "cannot read; start it with --kafka apache, or use another folder"
+            )
         began = time.monotonic()
+        kind = self._wanted_kafka or known or "embedded"
+        servers = await (self._start_apache(ports) if kind == "apache" else self._embed(ports))
+        await create_topics(servers)
+        seconds = time.monotonic() - began
+        name = "Apache Kafka" if kind == "apache" else "broker"
+        self._tell(f"{name} is ready with {len(topics())} topics ({seconds:.1f} s)")
+
+    async def _embed(self, ports: dict[str, int]) -> str:
+        if self._nodes != 1:
+            raise StackError("the embedded broker is a single one; several nodes need Apache Kafka")
         self._broker = broker = Broker(self.folder.logs / "broker.log", ports["broker"])
         part = Part("broker", broker.spawn, _asking(broker), revive=self._revive_broker)
         await self._supervisor.start(part)
         ports["broker"] = broker.port
-        await create_topics(broker.bootstrap_servers)
-        seconds = time.monotonic() - began
-        self._tell(f"broker is ready with {len(topics())} topics ({seconds:.1f} s)")
+        return broker.bootstrap_servers
+
+    async def _start_apache(self, ports: dict[str, int]) -> str:
+        self._apache = kafka = ApacheKafka(
+            self.run_dir / "kafka",
+            nodes=self._nodes,
+            port=ports["broker"],
+            logs=self.folder.logs,
+        )
+        await kafka.prepare()
+        parts = zip(self._brokers, kafka.nodes, strict=True)
+        async with asyncio.TaskGroup() as group:
+            for name, node in parts:
+                group.create_task(self._supervisor.start(Part(name, node.spawn, node.ready)))
+        await kafka.until_ready()
+        ports["broker"] = kafka.nodes[0].port
+        return kafka.bootstrap_servers
+
+    @property
+    def _brokers(self) -> list[str]:
+        return [f"broker-{n + 1}" for n in range(self._nodes)] if self._nodes > 1 else ["broker"]
 
     async def _start_mail(self, ports: Mapping[str, int]) -> None:
         arguments = ["--smtp-port", str(ports["smtp"]), "--http-port", str(ports["mail"])]
@@ -367,13 +434,17 @@ class Stack:
             # The embedded broker makes a consumer wait for half of its session before it may join.
             ours["UPDRAFT_KAFKA__SESSION_SECONDS"] = "3"
             ours["UPDRAFT_OUTBOX__JOURNAL"] = "true" if self.keep else "false"
+        if self._apache is not None:
+            ours["UPDRAFT_OUTBOX__JOURNAL"] = "false"
         return {**_bare(self._environment), **ours}
 
     # What the broker forgets
 
     async def _restore_topics(self) -> None:
         """Have the services publish again what the broker that stopped has forgotten."""
-        if self._broker is None or not self.keep:
+        # A folder may come from the embedded broker to Kafka: its journal is all that there is.
+        forgot = self._broker is not None or (self._apache and self._known_kafka != "apache")
+        if not (forgot and self.keep):
             return
         restored = 0
         for service in self._commands:
@@ -429,6 +500,7 @@ class Stack:
                 "processes": processes if running else {},
                 "ports": dict(ends.ports),
                 "bootstrap_servers": ends.bootstrap_servers,
+                "kafka": self.kafka or self._known_kafka,
                 "urls": {part: ends.url(part) for part in (*self._commands, *_HELPERS)},
                 "mails": str(self.mails_dir),
                 "clock": {
@@ -448,12 +520,11 @@ class Stack:
         try:
             if self._timekeeper is not None:
                 self._timekeeper.cancel()
-            await supervisor.unwatch("broker", "postgres")
+            await supervisor.unwatch(*self._brokers, "postgres")
             await self._drain()
             await supervisor.stop(*self._commands, signal_number=signal.SIGTERM, grace_seconds=8)
-            await supervisor.stop(
-                *_HELPERS, "broker", signal_number=signal.SIGTERM, grace_seconds=2
-            )
+            await supervisor.stop(*_HELPERS, signal_number=signal.SIGTERM, grace_seconds=2)
+            await self._stop_brokers()
             # Patient, for a fast shutdown is quick, and spares the next start a recovery.
             await supervisor.stop(
                 "postgres", signal_number=signal.SIGINT, grace_seconds=10, patient=True
@@ -467,6 +538,18 @@ class Stack:
             if self._postgres is not None:
                 self._postgres.discard()
             self.folder.unlock()
+
+    async def _stop_brokers(self) -> None:
+        saves = self._apache is not None and self.keep
+        await self._supervisor.stop(
+            *self._brokers,
+            signal_number=signal.SIGTERM if saves else signal.SIGKILL,
+            grace_seconds=15,
+            # A clean stop spares the next start a recovery.
+            patient=saves,
+        )
+        if self._apache is not None and not self.keep:
+            shutil.rmtree(self._apache.folder, ignore_errors=True)
 
     async def _drain(self) -> None:
         """Let the services take in what the memory-only broker still holds."""

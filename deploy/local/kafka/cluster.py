@@ -73,9 +73,14 @@ class Node:
         return self.folder / "data"
 
     @property
+    def port(self) -> int:
+        """Where it listens for clients without a password."""
+        return self.ports[_INTERNAL]
+
+    @property
     def address(self) -> str:
-        """Where it is for clients without a password."""
-        return f"127.0.0.1:{self.ports[_INTERNAL]}"
+        """The same with its host, as clients want it."""
+        return f"127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -115,7 +120,7 @@ class Node:
         with socket.socket() as probe:
             probe.settimeout(1)
             # First a look at the port, for the client complains of each refusal in its log.
-            if probe.connect_ex(("127.0.0.1", self.ports[_INTERNAL])) != 0:
+            if probe.connect_ex(("127.0.0.1", self.port)) != 0:
                 return set()
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=2_000)
         try:
