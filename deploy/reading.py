@@ -46,7 +46,7 @@ async def raw_records(
     )
     await consumer.start()
     try:
-        partitions = await _partitions(consumer, topics)
+        partitions = await _partitions(bootstrap_servers, topics)
         consumer.assign(partitions)
         ends = await end_offsets(consumer, partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -61,15 +61,22 @@ async def raw_records(
         await consumer.stop()
 
 
-async def _partitions(consumer: Any, topics: Collection[str]) -> list[Any]:
+async def _partitions(bootstrap_servers: str, topics: Collection[str]) -> list[Any]:
     from aiokafka import TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
 
-    known = await consumer.topics()
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, **security_arguments())
+    await admin.start()
+    try:
+        # All of them, for to ask for one that is missing makes some clusters create it.
+        described = {topic["topic"]: topic for topic in await admin.describe_topics()}
+    finally:
+        await admin.close()
     return [
         TopicPartition(topic, number)
         for topic in topics
-        if topic in known
-        for number in sorted(consumer.partitions_for_topic(topic) or ())
+        if topic in described
+        for number in sorted(p["partition"] for p in described[topic]["partitions"])
     ]
 
 
@@ -95,7 +102,7 @@ async def current_ends(bootstrap_servers: str, topics: Collection[str]) -> dict[
     )
     await consumer.start()
     try:
-        partitions = await _partitions(consumer, topics)
+        partitions = await _partitions(bootstrap_servers, topics)
         consumer.assign(partitions)
         return await end_offsets(consumer, partitions)
     finally:
@@ -149,7 +156,7 @@ async def count_records(bootstrap_servers: str, names: Sequence[str]) -> dict[st
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, **security_arguments())
     await consumer.start()
     try:
-        partitions = await _partitions(consumer, names)
+        partitions = await _partitions(bootstrap_servers, names)
         consumer.assign(partitions)
         starts = await consumer.beginning_offsets(partitions)
         ends = await end_offsets(consumer, partitions)
