@@ -7,26 +7,37 @@ own: since Kafka 2.8 the right to write a topic includes it (KIP-679).
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
+from aiokafka.protocol.admin import (
+    CreateAclsRequest_v1,
+    DeleteAclsRequest_v1,
+    DescribeAclsRequest,
+)
+from aiokafka.protocol.api import Request
 
-from deploy.cli import Servers
+from deploy.cli import Servers, fail, finish
 from deploy.local.broker import Topic, topics
-
-if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
+from deploy.local.process import StackError
+from deploy.reading import security_arguments
 
 OPERATOR = "operator"
 DEAD_LETTERS = ".dlq"
 _EVERYBODY = "User:*"
 _ANY_HOST = "*"
 _NO_AUTHORIZER = 54
+_AT_ONCE = 50
+_LOOKS = 100
+_BETWEEN_LOOKS_SECONDS = 0.1
 _ALLOW = 3
 _ANY = 1
 
@@ -183,8 +194,6 @@ def compared(wanted: Sequence[Right], granted: Iterable[Right]) -> Comparison:
 
 async def granted_rights(admin: AIOKafkaAdminClient) -> list[Right]:
     """Every access rule of the cluster. Raises StackError where it keeps none or tells none."""
-    from aiokafka.protocol.admin import DescribeAclsRequest
-
     answer = await _asked(admin, DescribeAclsRequest(_ANY, None, _ANY, None, None, _ANY, _ANY))
     _accept(answer.error_code, answer.error_message)
     return [
@@ -194,25 +203,45 @@ async def granted_rights(admin: AIOKafkaAdminClient) -> list[Right]:
     ]
 
 
-async def grant(admin: AIOKafkaAdminClient, right: Right) -> None:
-    """Add one access rule. Raises StackError."""
-    from aiokafka.protocol.admin import CreateAclsRequest
-
-    answer = await _asked(admin, CreateAclsRequest(*_fields(right)))
+async def grant(admin: AIOKafkaAdminClient, given: Sequence[Right]) -> None:
+    """Add access rules. Raises StackError."""
+    answer = await _asked(admin, _Grant(given))
     for code, message in answer.creation_responses:
         _accept(code, message)
 
 
-async def revoke(admin: AIOKafkaAdminClient, right: Right) -> None:
-    """Remove one access rule. Raises StackError."""
-    from aiokafka.protocol.admin import DeleteAclsRequest
-
-    answer = await _asked(admin, DeleteAclsRequest(*_fields(right)))
+async def revoke(admin: AIOKafkaAdminClient, taken: Sequence[Right]) -> None:
+    """Remove access rules. Raises StackError."""
+    answer = await _asked(admin, _Revoke(taken))
     for code, message, _ in answer.filter_responses:
         _accept(code, message)
 
 
-def _fields(right: Right) -> tuple[int, str, int, str, str, int, int]:
+class _Grant(Request[CreateAclsRequest_v1]):  # type: ignore[misc]
+    """The client's own message takes one rule at a time, which costs a commit each."""
+
+    API_KEY = CreateAclsRequest_v1.API_KEY
+
+    def __init__(self, given: Sequence[Right]) -> None:
+        self._rows = [_row(right) for right in given]
+
+    def build(self, request_struct_class: Any) -> Any:
+        """The message for the wire."""
+        return request_struct_class(self._rows)
+
+
+class _Revoke(Request[DeleteAclsRequest_v1]):  # type: ignore[misc]
+    API_KEY = DeleteAclsRequest_v1.API_KEY
+
+    def __init__(self, taken: Sequence[Right]) -> None:
+        self._rows = [_row(right) for right in taken]
+
+    def build(self, request_struct_class: Any) -> Any:
+        """The message for the wire."""
+        return request_struct_class(self._rows)
+
+
+def _row(right: Right) -> tuple[int, str, int, str, str, int, int]:
     return (
         right.resource,
         right.name,
@@ -230,10 +259,6 @@ async def _asked(admin: AIOKafkaAdminClient, request: Any) -> Any:
 
 
 def _accept(code: int, message: str | None) -> None:
-    from aiokafka.errors import for_code
-
-    from deploy.local.process import StackError
-
     if code == _NO_AUTHORIZER:
         raise StackError(
             "the brokers keep no access rules; set authorizer.class.name="
@@ -301,24 +326,20 @@ def apply_rights(
     Connects as UPDRAFT_KAFKA__SECURITY_PROTOCOL and its like say, by a principal that may alter the
     cluster. Exits with 1 while somebody has rights beyond the list.
     """
-    from deploy.cli import fail, finish
-
     if not bootstrap_servers:
         fail("which cluster? give --bootstrap-servers or UPDRAFT_KAFKA__BOOTSTRAP_SERVERS")
     wanted = rights(_checked(principals))
-    found = finish(_apply(bootstrap_servers, wanted, dry_run=dry_run, revoking=revoke_others))
+    found = finish(apply_to(bootstrap_servers, wanted, dry_run=dry_run, revoking=revoke_others))
     if found.beyond and (dry_run or not revoke_others):
         raise typer.Exit(1)
 
 
-async def _apply(
-    servers: str, wanted: Sequence[Right], *, dry_run: bool, revoking: bool
+async def apply_to(
+    servers: str, wanted: Sequence[Right], *, dry_run: bool = False, revoking: bool = False
 ) -> Comparison:
-    from aiokafka.admin import AIOKafkaAdminClient
+    """Give these rights, and take others with `revoking`; returns what was found before."""
     from rich.console import Console
     from rich.progress import track
-
-    from deploy.reading import security_arguments
 
     told = Console(stderr=True, emoji=False)
     admin = AIOKafkaAdminClient(bootstrap_servers=servers, **security_arguments())
@@ -326,10 +347,14 @@ async def _apply(
     try:
         found = compared(wanted, await granted_rights(admin))
         if not dry_run:
-            for right in track(found.missing, "granting", console=told, transient=True):
-                await grant(admin, right)
-            for right in found.beyond if revoking else ():
-                await revoke(admin, right)
+            parts = [
+                found.missing[n : n + _AT_ONCE] for n in range(0, len(found.missing), _AT_ONCE)
+            ]
+            for part in track(parts, "granting", console=told, transient=True):
+                await grant(admin, part)
+            if revoking and found.beyond:
+                await revoke(admin, found.beyond)
+            await _until_in_force(admin, wanted)
     finally:
         await admin.close()
     would = "would be " if dry_run else ""
@@ -339,6 +364,15 @@ async def _apply(
     for right in found.beyond:
         told.print(f"{right}: {end}", highlight=False, markup=False, soft_wrap=True)
     return found
+
+
+async def _until_in_force(admin: AIOKafkaAdminClient, wanted: Sequence[Right]) -> None:
+    """Wait until a broker knows all of it: the controller says yes a moment earlier."""
+    for _ in range(_LOOKS):
+        if not compared(wanted, await granted_rights(admin)).missing:
+            return
+        await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
+    raise StackError("the rights were accepted, but the broker does not know them yet; try again")
 
 
 def _checked(principals: str) -> str:

@@ -11,6 +11,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 _DAY = timedelta(days=1)
@@ -58,6 +59,13 @@ class Authority(Identity):
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
         return cls(name, builder.sign(key, hashes.SHA256()), key)
+
+    def java_truststore(self, password: str) -> bytes:
+        """Its certificate as Java's own trust store wants it."""
+        return pkcs12.serialize_java_truststore(
+            [pkcs12.PKCS12Certificate(self.certificate, b"ca")],
+            serialization.BestAvailableEncryption(password.encode()),
+        )
 
     def issue(self, name: str, *, addresses: tuple[str, ...] = ("127.0.0.1",)) -> Identity:
         """A certificate for a server at `addresses`, or for a client of that name."""

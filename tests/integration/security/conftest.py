@@ -1,0 +1,22 @@
+"""One secured Kafka for all tests of this folder, with the topics and rights of topics.yaml."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.access import apply_to, rights
+from deploy.local.broker import create_topics
+from tests.integration.security.cluster import SecuredKafka, secured
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """The cluster, running, after `updraft access apply`."""
+    made = secured(tmp_path_factory.mktemp("secured"))
+    with made.issuer, made.kafka:
+        asyncio.run(create_topics(made.admin))
+        asyncio.run(apply_to(made.admin, rights()))
+        yield made
