@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := deploy/locks
+ASYNCAPI := tests/contracts/asyncapi
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format lock contracts clean
+.PHONY: help demo up test check format lock contracts asyncapi clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +34,13 @@ format: $(VENV)/.dev ## write the code in the house's format
 
 contracts: $(VENV)/.dev ## write the JSON Schemas of the event catalogue anew
 	$(BIN)/updraft contracts write
+
+asyncapi: $(ASYNCAPI)/node_modules/.package-lock.json ## read the AsyncAPI documents with the official parser (needs Node.js)
+	@node $(ASYNCAPI)/check.mjs shared/contracts/asyncapi
+
+$(ASYNCAPI)/node_modules/.package-lock.json: $(ASYNCAPI)/package-lock.json
+	@command -v npm >/dev/null || { echo 'make asyncapi needs Node.js 18 or newer, with npm'; exit 1; }
+	@cd $(ASYNCAPI) && npm ci
 
 lock: $(VENV)/.dev ## resolve the lock files anew from pyproject.toml
 	for extra in registration matching notifications metrics local dev; do \
