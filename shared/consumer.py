@@ -79,7 +79,10 @@ class Consumer:
             group_id=self._service + group_suffix,
             batch=True,
             max_records=max_batch,
-            batch_timeout_ms=20,
+            # FastStream sleeps so long after each look that found nothing.
+            batch_timeout_ms=5,
+            # A partition just read joins the client's next fetch only when the present one ends.
+            fetch_max_wait_ms=50,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             session_timeout_ms=int(session_seconds * 1000),
