@@ -156,7 +156,7 @@ async def due(connection: Connection, consumer: str) -> list[Due]:
         _MOST_BYTES_AT_ONCE,
     )
     return [
-        Due(row["event_id"], _record(row), row["state"] == "waiting", row["attempts"])
+        Due(row["event_id"], original(row), row["state"] == "waiting", row["attempts"])
         for row in rows
     ]
 
@@ -221,7 +221,8 @@ def _headers_as_json(record: Record) -> str:
     return json.dumps(pairs)
 
 
-def _record(row: Any) -> Record:
+def original(row: Any) -> Record:
+    """The record of a row of `parked`, as it came."""
     headers = row["headers"]
     pairs = json.loads(headers) if isinstance(headers, str) else headers
     return Record(
