@@ -1,27 +1,68 @@
-"""Fixtures for all tests: real Postgres with one template database per service."""
+"""Fixtures for all tests: a broker, and real Postgres with one template database per service."""
 
 from __future__ import annotations
 
-import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from deploy.local.broker import Broker, Topic, create_topics, start_broker, topics
 from deploy.local.postgres import PostgresServer, start_postgres
 from shared.database import BACKBONE_MIGRATIONS, Database, migrate
 from shared.testing import ManualClock
+from tests.kafka import Kafka, kafka_of
 
 SERVICES = Path(__file__).parents[1] / "services"
-# The dead-letter topic of the service that the backbone tests make up.
-TEST_TOPICS = [Topic("updraft.employees.backbone.dlq", "", (), (), 1, None, compact=False)]
 _numbers = count(1)
 
 DatabaseFor = Callable[[str], Awaitable[Database]]
+KafkaOfOnesOwn = Callable[[], AbstractContextManager[Kafka]]
+
+_shared_kafka = pytest.StashKey[Kafka]()
+_running = pytest.StashKey[ExitStack]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kafka",
+        default="embedded",
+        metavar="embedded|apache|docker|SERVERS",
+        help="The broker to test on: the embedded one, Apache Kafka started by Java or by Docker, "
+        "or the bootstrap servers of a cluster that is there for tests.",
+    )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the one broker of all workers; the embedded one is small, so that each has its own."""
+    config = session.config
+    known = getattr(config, "workerinput", {}).get("kafka")
+    if known is not None:
+        config.stash[_shared_kafka] = Kafka(**known)
+    elif not hasattr(config, "workerinput") and config.option.kafka != "embedded":
+        running = config.stash[_running] = ExitStack()
+        if not config.option.collectonly:
+            folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="updraft-")))
+            started = kafka_of(config.option.kafka, folder)
+            config.stash[_shared_kafka] = running.enter_context(started)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist where the broker is."""
+    shared = node.config.stash.get(_shared_kafka, None)
+    if shared is not None:
+        node.workerinput["kafka"] = asdict(shared)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash.get(_running, ExitStack()).close()
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +74,24 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker for the whole test run, with all topics."""
-    server = start_broker(tmp_path_factory.mktemp("broker"))
-    try:
-        asyncio.run(create_topics(server.bootstrap_servers, [*topics(), *TEST_TOPICS]))
-        yield server
-    finally:
-        server.stop()
+def broker(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kafka]:
+    """A broker for the whole test run, with all topics, on which other tests publish too."""
+    shared = pytestconfig.stash.get(_shared_kafka, None)
+    if shared is not None:
+        yield shared
+        return
+    with kafka_of(pytestconfig.option.kafka, tmp_path_factory.mktemp("broker")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def kafka_of_ones_own(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> KafkaOfOnesOwn:
+    """Starts a broker, with all topics, on which nobody else publishes meanwhile."""
+    return lambda: kafka_of(pytestconfig.option.kafka, tmp_path_factory.mktemp("broker"))
 
 
 def _dsn(postgres: PostgresServer, name: str) -> str:

@@ -7,16 +7,18 @@ import functools
 import logging
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from deploy.local.stack import Stack
+from deploy.local.stack import KAFKAS, Stack
+from tests.conftest import KafkaOfOnesOwn
 from tests.e2e.company import Company
 from tests.e2e.mailbox import Mailbox
 
@@ -26,14 +28,33 @@ START = datetime(2027, 3, 1, 8, tzinfo=UTC)
 SECONDS_PER_DAY = 1.5
 # As in production, only more impatient: nobody here waits for a wave of changes to end.
 SETTINGS = {
-    "UPDRAFT_KAFKA__SESSION_SECONDS": "4",
     "UPDRAFT_DEBOUNCE_SECONDS": "0.4",
     "UPDRAFT_MEASURE_EVERY_SECONDS": "0.5",
 }
 
 
+@pytest.fixture(scope="session")
+def broker_of_stack(
+    pytestconfig: pytest.Config, kafka_of_ones_own: KafkaOfOnesOwn
+) -> Iterator[dict[str, Any]]:
+    """How the stack is told which broker to run, or to use."""
+    choice = pytestconfig.option.kafka
+    if choice in KAFKAS:
+        settings = SETTINGS | {"UPDRAFT_KAFKA__SESSION_SECONDS": "4"}
+        yield {"kafka": choice, "environment": settings}
+        return
+    with kafka_of_ones_own() as kafka:
+        theirs = {
+            "UPDRAFT_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "UPDRAFT_KAFKA__SESSION_SECONDS": str(kafka.session_seconds),
+        }
+        yield {"environment": SETTINGS | theirs}
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def company(request: pytest.FixtureRequest) -> AsyncIterator[Company]:
+async def company(
+    request: pytest.FixtureRequest, broker_of_stack: dict[str, Any]
+) -> AsyncIterator[Company]:
     """The stack with a fast clock, and the company that uses it."""
     # Not pytest's own folder: for root that is closed to the user that Postgres runs as.
     folder = Path(tempfile.mkdtemp(prefix="updraft-e2e-"))
@@ -44,8 +65,8 @@ async def company(request: pytest.FixtureRequest) -> AsyncIterator[Company]:
                 folder,
                 start=START,
                 speed=86_400 / SECONDS_PER_DAY,
-                environment=SETTINGS,
                 tell=log.info,
+                **broker_of_stack,
             ) as stack,
             httpx.AsyncClient(timeout=20) as http,
         ):

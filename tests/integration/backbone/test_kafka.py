@@ -17,7 +17,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 
-from deploy.local.broker import Broker
 from shared.catalogue import EmployeeUpdated
 from shared.database import Database, Transaction
 from shared.envelope import binary_headers, encode, json_value
@@ -25,6 +24,7 @@ from shared.handlers import Handlers, Rejected
 from shared.ids import new_id
 from shared.service import create_service
 from shared.settings import KafkaSettings, PostgresSettings, ServiceSettings
+from tests.kafka import Kafka
 
 DatabaseFor = Callable[[str], Awaitable[Database]]
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -49,14 +49,14 @@ async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 
 
 
 def service(
-    database: Database, broker: Broker, handlers: Handlers, *, group: str, journal: bool = False
+    database: Database, broker: Kafka, handlers: Handlers, *, group: str, journal: bool = False
 ) -> FastAPI:
     settings = ServiceSettings(
         kafka=KafkaSettings(
             bootstrap_servers=broker.bootstrap_servers,
-            idempotent_producer=False,
+            idempotent_producer=broker.idempotent_producer,
             group_suffix=f"-{group}",
-            session_seconds=2,
+            session_seconds=broker.session_seconds,
         ),
         postgres=PostgresSettings(dsn=database._dsn),
     )
@@ -95,7 +95,7 @@ def storing_handlers(prefix: str) -> Handlers:
     return handlers
 
 
-async def publish(broker: Broker, events: list[EmployeeUpdated]) -> None:
+async def publish(broker: Kafka, events: list[EmployeeUpdated]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers)
     await producer.start()
     for event in events:
@@ -113,7 +113,7 @@ async def publish(broker: Broker, events: list[EmployeeUpdated]) -> None:
 
 
 async def test_events_are_applied_once_in_order_per_key_over_a_restart_and_in_a_fresh_group(
-    database_for: DatabaseFor, broker: Broker
+    database_for: DatabaseFor, broker: Kafka
 ) -> None:
     database = await database_for("backbone")
     await database.pool.execute("CREATE TABLE seen (employee_id text, version int)")
@@ -176,7 +176,7 @@ asyncio.run(main())
 
 
 async def test_a_header_name_that_is_not_utf8_holds_nothing_up(
-    database_for: DatabaseFor, broker: Broker
+    database_for: DatabaseFor, broker: Kafka
 ) -> None:
     database = await database_for("backbone")
     await database.pool.execute("CREATE TABLE seen (employee_id text, version int)")
@@ -207,7 +207,7 @@ async def test_a_header_name_that_is_not_utf8_holds_nothing_up(
 
 
 async def test_the_relay_publishes_the_outbox_and_dead_letters_in_order(
-    database_for: DatabaseFor, broker: Broker
+    database_for: DatabaseFor, broker: Kafka
 ) -> None:
     database = await database_for("backbone")
     await database.pool.execute("CREATE TABLE seen (employee_id text, version int)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -11,7 +10,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from rich.console import Console
 
-from deploy.local.broker import create_topics, start_broker
 from deploy.reconcile import Place, report
 from deploy.reconcile.command import show
 from deploy.reconcile.schemas import AGGREGATES, SERVICES, read_schemas
@@ -26,6 +24,7 @@ from shared.catalogue import (
     SessionFact,
 )
 from shared.database import BACKBONE_MIGRATIONS, Database, migrate
+from shared.relay import Relay
 from shared.testing import ManualClock, deliver, record_of
 from tests.conftest import SERVICES as SERVICE_FOLDERS
 from tests.integration.metrics.programme_events import PROGRAMME, day, story, uuid
@@ -44,12 +43,10 @@ def address(postgres, database):
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
+def kafka(kafka_of_ones_own):
     """A broker of its own: what other tests publish would differ."""
-    server = start_broker(tmp_path_factory.mktemp("broker"))
-    asyncio.run(create_topics(server.bootstrap_servers))
-    yield server
-    server.stop()
+    with kafka_of_ones_own() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +112,15 @@ async def _publish(kafka, database):
     for event in story():
         one = record_of(event, now=day(20))
         await producer.send(one.topic, one.value, one.key, headers=list(one.headers))
-    rows = await database.pool.fetch(
-        "DELETE FROM outbox RETURNING seq, topic, key, headers, payload"
-    )
-    for row in sorted(rows, key=lambda row: row["seq"]):
-        headers = row["headers"]
-        headers = json.loads(headers) if isinstance(headers, str) else headers
-        pairs = [(name, value.encode()) for name, value in headers.items()]
-        await producer.send(row["topic"], row["payload"], row["key"].encode(), headers=pairs)
     await producer.stop()
+    relay = Relay(
+        database, producer=lambda: AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
+    )
+    publishing = asyncio.create_task(relay.run())
+    while await database.pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+        await asyncio.sleep(0.02)
+    relay.stop()
+    await publishing
 
 
 @pytest.fixture
@@ -229,8 +226,8 @@ PARTICIPANT, PAIR, SESSION = uuid("junior1"), uuid("pair1"), uuid("session1-10")
         ),
         (
             (
-                "INSERT INTO matching.outbox (event_id, topic, key, headers) VALUES"
-                f" ('{PAIR}', 'updraft.pairs', 'x', '{{}}')"
+                "INSERT INTO matching.outbox (id, aggregatetype, aggregateid) VALUES"
+                f" ('{PAIR}', 'updraft.pairs', 'x')"
             ),
             "outbox : 1 events wait to be published (matching)",
         ),
