@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import sys
 import tempfile
@@ -136,7 +137,7 @@ class Run:
         async with asyncio.TaskGroup() as group:
             group.create_task(lane.load(seconds, rate=self._rate))
             group.create_task(begin_journeys())
-            group.create_task(faults.run(self._faults))
+            group.create_task(faults.run(self._faults, seconds=seconds))
 
     async def _heal(
         self, found: Ground, lane: HrLane, door: Door, journeys: Journeys, patience: float
@@ -286,6 +287,8 @@ def main(
     console.print(f"make chaos {how}\nThe faults to come:", highlight=False)
     for fault in run.outcome.schedule:
         console.print(f"  {fault}", highlight=False)
+    # The client tells of every refusal while a broker is away, which is what happens here.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     outcome = asyncio.run(run.run(folder, patience_seconds=patience))
     show(console, outcome)
     path = report or folder / "chaos.json"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -432,6 +433,7 @@ _SURROUNDINGS = frozenset(
         "SMTPConnectError",
     }
 )
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _FAILURES = ("batch_failed", "relay_interrupted", "job_failed", "request_failed", "commit_failed")
 
 
@@ -465,4 +467,6 @@ def unexpected(line: str) -> str | None:
         return None
     if chain and all(part in _SURROUNDINGS for part in chain):
         return None
-    return f"{said.get('logger', '')} {event}"[:200] + (f" by {' < '.join(chain)}" if chain else "")
+    # The same every time, so that it is told once: of the first line what names no object.
+    name = _ADDRESS.sub("", event.partition("\n")[0])[:200]
+    return f"{said.get('logger', '')} {name}" + (f" by {' < '.join(chain)}" if chain else "")

@@ -33,12 +33,17 @@ class Faults:
     """How often each of the stack's processes was ended by us."""
     connections_cut: int = 0
     caught_in_transaction: int = 0
+    _ends_at: float = float("inf")
     _frozen: set[str] = field(default_factory=set)
     _broker: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def run(self, schedule: Sequence[Fault]) -> None:
-        """Let each fault strike at its time; returns when the last one is over."""
+    async def run(self, schedule: Sequence[Fault], *, seconds: float) -> None:
+        """Let each fault strike at its time; returns when the last one is over.
+
+        What would only live on, such as a replica, ends with the run.
+        """
         began = time.monotonic()
+        self._ends_at = began + seconds
         async with asyncio.TaskGroup() as group:
             for fault in schedule:
                 await asyncio.sleep(max(0.0, began + fault.at - time.monotonic()))
@@ -73,8 +78,10 @@ class Faults:
 
     async def _scale(self, fault: Fault) -> bool:
         ground = self.ground
-        added = [await ground.add_replica(fault.target) for _ in range(fault.count)]
-        await asyncio.sleep(fault.seconds)
+        added = await asyncio.gather(
+            *(ground.add_replica(fault.target) for _ in range(fault.count))
+        )
+        await self._live_on(fault.seconds)
         for replica in added:
             if replica in ground.replicas:
                 await ground.remove_replica(replica, gently=fault.gentle)
@@ -95,12 +102,15 @@ class Faults:
             await asyncio.sleep(fault.seconds)
             ground.signal(service, signal.SIGCONT)
             # Both work side by side for a while: the one that woke must do no harm.
-            await asyncio.sleep(fault.seconds / 2)
+            await self._live_on(fault.seconds / 2)
             if replica in ground.replicas:
                 await ground.remove_replica(replica, gently=True)
             return True
         finally:
             self._frozen.discard(service)
+
+    async def _live_on(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, min(seconds, self._ends_at - time.monotonic())))
 
     # Postgres
 

@@ -36,6 +36,7 @@ _SETTINGS = {
     "UPDRAFT_MEASURE_EVERY_SECONDS": "2",
 }
 _READY_SECONDS = 90.0
+_REPLICA_READY_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _ENDED = re.compile(r"^(\w+) (was killed by signal|ended with code)")
 
@@ -89,7 +90,7 @@ class Ground:
             cwd=Path(folder),
         )
         replica = Replica(service, child, f"http://127.0.0.1:{port}")
-        deadline = time.monotonic() + _READY_SECONDS
+        deadline = time.monotonic() + _REPLICA_READY_SECONDS
         while time.monotonic() < deadline and child.running:
             if await http_status(port, "/readyz") == 200:
                 break
