@@ -13,6 +13,7 @@ from services.registration.domain.programmes import Programme, Role, check_runs
 from services.registration.domain.rules import Invalid, RuleBroken, Unknown
 from services.registration.store import directory, feedback, participants, people, programmes
 from shared.catalogue import (
+    Event,
     ParticipantEnrolled,
     ParticipantFact,
     ParticipantInvited,
@@ -26,22 +27,36 @@ from shared.database import Transaction
 from shared.ids import new_id
 
 
-async def employment_changed(tx: Transaction, before: Employee | None, after: Employee) -> None:
-    """Withdraw a person who left from every programme; forget the words of an erased one."""
+def ends_participation(before: Employee | None, after: Employee) -> bool:
+    """Whether a person left or was erased between these two states."""
     if after.status != "left" and not after.erased:
+        return False
+    return before is None or (before.status, before.erased) != (after.status, after.erased)
+
+
+async def end_participations(
+    tx: Transaction, departures: Sequence[tuple[Employee, Event | None]]
+) -> None:
+    """Withdraw people who left from every programme; forget the words of erased ones.
+
+    `departures`: each state in which somebody left or was erased, in order, and its cause.
+    """
+    ids = {employee.employee_id for employee, _ in departures}
+    if not ids:
         return
-    if before is not None and (before.status, before.erased) == (after.status, after.erased):
-        return
-    theirs = await participants.participants_of_employee(
-        tx.connection, after.employee_id, lock=True
-    )
-    if after.erased:
-        changed = [rules.forget(one, tx.now) for one in theirs]
-        await feedback.forget_words(tx.connection, after.employee_id)
-    else:
-        living = [one for one in theirs if one.status != "withdrawn"]
-        changed = [rules.withdraw(one, "employment", tx.now) for one in living]
-    await _save(tx, ParticipantWithdrawn, changed)
+    theirs = await participants.participants_of_employees(tx.connection, ids)
+    ended: dict[UUID, Participant] = {}
+    for employee, cause in departures:
+        for one in theirs[employee.employee_id]:
+            before = ended.get(one.participant_id, one)
+            after = rules.gone(before, tx.now, erased=employee.erased)
+            if after is not before:
+                ended[one.participant_id] = after
+                tx.publish(facts.participant_fact(ParticipantWithdrawn, after), cause=cause)
+    erased = [employee.employee_id for employee, _ in departures if employee.erased]
+    if erased:
+        await feedback.forget_words(tx.connection, erased)
+    await participants.save(tx.connection, list(ended.values()))
 
 
 async def invite(

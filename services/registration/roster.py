@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 
 from services.registration.domain.directory import Person
-from services.registration.domain.employment import Contact, Employee
-from services.registration.participation import employment_changed
+from services.registration.domain.employment import Employee, contact_values, employee_values
+from services.registration.participation import end_participations, ends_participation
 from services.registration.store import directory
-from shared.catalogue import ContactUpdated, EmployeeUpdated
+from shared.catalogue import ContactUpdated, EmployeeUpdated, Event
 from shared.database import Transaction
 
 
@@ -18,7 +17,7 @@ from shared.database import Transaction
 class _Step:
     before: Person
     after: Person
-    received_at: datetime | None
+    cause: Event | None
 
 
 class Roster:
@@ -51,14 +50,16 @@ class Roster:
         in_question |= people.keys()
         return cls(people, await directory.managers_above(tx.connection, in_question))
 
-    def follow(self, states: Iterable[Person], *, received_at: datetime | None = None) -> None:
+    def follow(self, states: Iterable[Person], *, cause: Event | None = None) -> None:
         """Take a person's next states, oldest first.
 
-        `received_at`: when the record reached us that led to them; None where time alone did.
+        `cause`: the record of HR that led to them; None where time alone did.
         """
         for state in states:
             before = self.people[state.employee_id]
-            self._steps.append(_Step(before, state, received_at))
+            if state is before:
+                continue
+            self._steps.append(_Step(before, state, cause))
             self.people[state.employee_id] = state
             if state.employee is not None:
                 self.managers[state.employee_id] = state.employee.manager_id
@@ -68,19 +69,22 @@ class Roster:
         changed = [
             (loaded, self.people[each])
             for each, loaded in self._loaded.items()
-            if self.people[each] != loaded
+            if self.people[each] is not loaded
         ]
         if changed:
             await directory.save_people(tx.connection, changed)
         erased = [new.employee_id for _, new in changed if new.erased]
         if erased:
             await directory.forget_parked_records(tx.connection, erased)
+        departures = []
         for step in self._steps:
             before, after = step.before.employee, step.after.employee
             _tell_contact(tx, step)
-            if after is not None and after != before:
-                tx.publish(_employee_updated(after, step.received_at))
-                await employment_changed(tx, before, after)
+            if after is not None and after is not before:
+                tx.publish(_employee_updated(after, tx, step.cause), cause=step.cause)
+                if ends_participation(before, after):
+                    departures.append((after, step.cause))
+        await end_participations(tx, departures)
 
 
 def _moves(person: Person, manager_id: str | None) -> bool:
@@ -90,14 +94,11 @@ def _moves(person: Person, manager_id: str | None) -> bool:
 def _tell_contact(tx: Transaction, step: _Step) -> None:
     before, after = step.before.contact, step.after.contact
     if after is None and before is not None:
-        tx.publish_tombstone(ContactUpdated, before.employee_id)
-    elif after is not None and after != before:
-        tx.publish(_contact_updated(after))
+        tx.publish_tombstone(ContactUpdated, before.employee_id, cause=step.cause)
+    elif after is not None and after is not before:
+        tx.publish(ContactUpdated(**contact_values(after)), cause=step.cause)
 
 
-def _employee_updated(employee: Employee, received_at: datetime | None) -> EmployeeUpdated:
-    return EmployeeUpdated(received_at=received_at, **asdict(employee))
-
-
-def _contact_updated(contact: Contact) -> ContactUpdated:
-    return ContactUpdated(**asdict(contact))
+def _employee_updated(employee: Employee, tx: Transaction, cause: Event | None) -> EmployeeUpdated:
+    received_at = tx.received_at(cause) if cause else None
+    return EmployeeUpdated(**employee_values(employee), received_at=received_at)

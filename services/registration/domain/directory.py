@@ -98,6 +98,8 @@ def caught_up(person: Person, *, today: date, managers: Managers) -> tuple[Perso
     Due changes take effect in the order (effective date, sequence), and a last day that passes
     between two of them is seen.
     """
+    if not person.scheduled and (person.facts is None or person.facts.termination_date is None):
+        return (person,)  # nothing waits for a day
     states = []
     tried: set[int] = set()
     while change := _next_due(person, today, tried):
@@ -289,6 +291,8 @@ def _on(person: Person, day: date) -> Person:
         version=person.contact_version,
         before=person.contact,
     )
+    if employee is person.employee and contact is person.contact:
+        return person
     return replace(person, employee=employee, contact=contact, contact_version=contact.version)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 Status = Literal["pending", "active", "on_leave", "left"]
@@ -86,6 +87,28 @@ class Contact:
     timezone: str
 
 
+_EMPLOYEE = tuple(field.name for field in fields(Employee))
+_CONTACT = tuple(field.name for field in fields(Contact))
+_employee_row: Callable[[Employee], tuple[Any, ...]] = attrgetter(*_EMPLOYEE)
+_contact_row: Callable[[Contact], tuple[Any, ...]] = attrgetter(*_CONTACT)
+_attributes: Callable[[Employee], tuple[Any, ...]] = attrgetter(
+    *(name for name in _EMPLOYEE if name not in ("version", "effective_from"))
+)
+_reach: Callable[[Contact], tuple[Any, ...]] = attrgetter(
+    *(name for name in _CONTACT if name != "version")
+)
+
+
+def employee_values(employee: Employee) -> dict[str, Any]:
+    """The fields of an employee by name."""
+    return dict(zip(_EMPLOYEE, _employee_row(employee), strict=True))
+
+
+def contact_values(contact: Contact) -> dict[str, Any]:
+    """The fields of a contact by name."""
+    return dict(zip(_CONTACT, _contact_row(contact), strict=True))
+
+
 def with_changes(facts: Facts | None, changes: Changes, *, since: date) -> Facts:
     """The facts after a change that holds from `since`.
 
@@ -122,9 +145,12 @@ def employee_on(
     """
     last_day = _last_day(facts, since=since, before=before, on=day)
     has_left = last_day is not None and last_day < day
+    holds_from = since
+    if has_left and last_day and facts.status != "left":
+        holds_from = max(since, last_day + timedelta(days=1))
     state = Employee(
         employee_id=employee_id,
-        version=before.version if before else 0,
+        version=before.version + 1 if before else 1,
         status="left" if has_left else facts.status,
         job_level=facts.job_level,
         job_family=facts.job_family,
@@ -139,17 +165,12 @@ def employee_on(
         timezone=facts.timezone or "UTC",
         start_date=facts.start_date,
         leaves_on=last_day,
-        effective_from=before.effective_from if before else midnight(since),
+        effective_from=midnight(holds_from),
         skills=facts.skills,
         interests=facts.interests,
         erased=False,
     )
-    if before is not None and state == before:
-        return before
-    holds_from = since
-    if has_left and last_day and facts.status != "left":
-        holds_from = max(since, last_day + timedelta(days=1))
-    return replace(state, version=state.version + 1, effective_from=midnight(holds_from))
+    return before if before and _attributes(state) == _attributes(before) else state
 
 
 def _last_day(facts: Facts, *, since: date, before: Employee | None, on: date) -> date | None:
@@ -192,16 +213,14 @@ def contact_of(facts: Facts, *, employee_id: str, version: int, before: Contact 
     names = [name for name in (facts.given_name, facts.family_name) if name]
     contact = Contact(
         employee_id=employee_id,
-        version=version,
+        version=version + 1,
         given_name=facts.given_name,
         display_name=facts.display_name or " ".join(names)[:300] or None,
         email=facts.email,
         locale=facts.locale or "en",
         timezone=facts.timezone or "UTC",
     )
-    if contact == before:
-        return before
-    return replace(contact, version=version + 1)
+    return before if before and _reach(contact) == _reach(before) else contact
 
 
 def midnight(day: date) -> datetime:

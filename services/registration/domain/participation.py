@@ -415,6 +415,11 @@ def invitation_answered() -> Overtaken:
     )
 
 
+def gone(participant: Participant, now: datetime, *, erased: bool) -> Participant:
+    """The participation of a person who left the company, or was erased."""
+    return forget(participant, now) if erased else withdraw(participant, "employment", now)
+
+
 def forget(participant: Participant, now: datetime) -> Participant:
     """What is left of the participation of an erased person: no word of theirs."""
     gone = withdraw(participant, "employment", now)

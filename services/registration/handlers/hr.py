@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from hashlib import blake2b
 from typing import Any
@@ -23,10 +23,11 @@ from shared.catalogue.hr import HrEmail
 from shared.database import Transaction
 from shared.handlers import Rejected
 
-_ALIKE = FACT_NAMES & EmployeeRecorded.model_fields.keys()
+_EVERY_FIELD = EmployeeRecorded.model_fields.keys()
+_ALIKE = FACT_NAMES & _EVERY_FIELD
 """Facts that HR's record names as we do."""
-_LISTS = frozenset({"dotted_line_manager_ids", "skills", "interests"})
 _NO_END = date(9999, 12, 31)
+"""How some HR platforms write that no end is known."""
 
 
 @handlers.batch(EmployeeRecorded, EmployeeErased)
@@ -40,7 +41,10 @@ async def take_the_word_of_hr(
     for event in events:
         person = roster.people[event.employee_id]
         roster.follow(caught_up(person, today=today, managers=roster.managers))
-        roster.follow([_next_state(event, roster, today)], received_at=tx.received_at(event))
+        try:
+            roster.follow([_next_state(event, roster, today)], cause=event)
+        except Refused as refusal:
+            tx.reject(event, str(refusal))
     await roster.save(tx)
 
 
@@ -52,22 +56,21 @@ async def refuse_bare_deletions(keys: Sequence[str], tx: Transaction) -> None:  
 
 def _next_state(event: EmployeeRecorded | EmployeeErased, roster: Roster, today: date) -> Person:
     person = roster.people[event.employee_id]
-    try:
-        if isinstance(event, EmployeeErased):
-            return erased(person, sequence=event.sequence, digest=_digest(event), today=today)
-        return recorded(person, hr_record(event), today=today, managers=roster.managers)
-    except Refused as refusal:
-        raise Rejected(str(refusal)) from None
+    if isinstance(event, EmployeeErased):
+        return erased(person, sequence=event.sequence, digest=_digest("erased"), today=today)
+    return recorded(person, hr_record(event), today=today, managers=roster.managers)
 
 
 def hr_record(event: EmployeeRecorded) -> HrRecord:
     """HR's wire format in the directory's terms."""
+    changes = _changes(event)
+    said = (event.record_type, event.effective_date, event.cancels_sequence)
     return HrRecord(
         kind=event.record_type,
         sequence=event.sequence,
-        digest=_digest(event),
+        digest=_digest(*said, *sorted(changes.items())),
         effective_date=event.effective_date,
-        changes=_changes(event),
+        changes=changes,
         cancels_sequence=event.cancels_sequence,
     )
 
@@ -75,8 +78,11 @@ def hr_record(event: EmployeeRecorded) -> HrRecord:
 def _changes(event: EmployeeRecorded) -> dict[str, Any]:
     """What a record states: everything if it is full, else what is present, null included."""
     full = event.record_type == "full"
-    present = EmployeeRecorded.model_fields.keys() if full else event.model_fields_set
-    changes: dict[str, Any] = {name: _fact(event, name) for name in _ALIKE & present}
+    present = _EVERY_FIELD if full else event.model_fields_set
+    sent = event.__dict__
+    changes: dict[str, Any] = {name: sent[name] for name in _ALIKE & present}
+    for name in _IN_OTHER_WORDS.keys() & changes.keys():
+        changes[name] = _IN_OTHER_WORDS[name](changes[name])
     if "name" in present:
         parts = {"given_name", "family_name"}
         if event.name is not None and not full:
@@ -87,15 +93,25 @@ def _changes(event: EmployeeRecorded) -> dict[str, Any]:
     return changes
 
 
-def _fact(event: EmployeeRecorded, name: str) -> Any:
-    value = getattr(event, name)
-    if name in _LISTS:
-        return tuple(value or ())
-    if name == "locale" and value:
-        return value.replace("_", "-")
-    if name == "termination_date" and value == _NO_END:
-        return None  # how some HR platforms write that no end is known
-    return value
+def _listed(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(values or ())
+
+
+def _language_tag(locale: str | None) -> str | None:
+    return locale and locale.replace("_", "-")
+
+
+def _known_end(day: date | None) -> date | None:
+    return None if day == _NO_END else day
+
+
+_IN_OTHER_WORDS: dict[str, Callable[[Any], Any]] = {
+    "dotted_line_manager_ids": _listed,
+    "skills": _listed,
+    "interests": _listed,
+    "locale": _language_tag,
+    "termination_date": _known_end,
+}
 
 
 def _main_address(emails: Sequence[HrEmail]) -> str | None:
@@ -104,5 +120,5 @@ def _main_address(emails: Sequence[HrEmail]) -> str | None:
     return ranked[0].value if ranked else None
 
 
-def _digest(event: EmployeeRecorded | EmployeeErased) -> bytes:
-    return blake2b(event.model_dump_json().encode(), digest_size=16).digest()
+def _digest(*said: object) -> bytes:
+    return blake2b(repr(said).encode(), digest_size=16).digest()

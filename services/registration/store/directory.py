@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import date
+from operator import attrgetter
 from typing import Any
 
 from services.registration.domain.directory import Person, ScheduledChange
-from services.registration.domain.employment import Contact, Employee, Facts
+from services.registration.domain.employment import (
+    Contact,
+    Employee,
+    Facts,
+    contact_values,
+    employee_values,
+)
 from shared.database import Connection
 
 _DATES = frozenset({"start_date", "termination_date"})
 _LISTS = frozenset({"dotted_line_manager_ids", "skills", "interests"})
-_EMPLOYEE_COLUMNS = tuple(field.name for field in fields(Employee))
-_CONTACT_COLUMNS = tuple(field.name for field in fields(Contact))
+_FACTS = tuple(field.name for field in fields(Facts))
+_fact_values: Callable[[Facts], tuple[Any, ...]] = attrgetter(*_FACTS)
 
 
 async def employee(connection: Connection, employee_id: str) -> Employee | None:
@@ -32,7 +39,7 @@ async def employees(connection: Connection, ids: Collection[str]) -> dict[str, E
 async def contact(connection: Connection, employee_id: str) -> Contact | None:
     """How to reach a person; None for someone unknown or erased."""
     row = await connection.fetchrow("SELECT * FROM contacts WHERE employee_id = $1", employee_id)
-    return _contact(row) if row else None
+    return Contact(**row) if row else None
 
 
 async def levels_of_active_employees(
@@ -118,7 +125,8 @@ async def save_people(connection: Connection, changed: Sequence[tuple[Person, Pe
     """Write the new state of people whose old and new state are given."""
     await _save_records(connection, [new for _, new in changed])
     await _save_employees(
-        connection, [new.employee for old, new in changed if new.employee != old.employee]
+        connection,
+        [new.employee for old, new in changed if new.employee and new.employee != old.employee],
     )
     await _save_contacts(
         connection,
@@ -149,7 +157,7 @@ async def _people(connection: Connection, records: Iterable[Any]) -> dict[str, P
         return {}
     known = await employees(connection, ids)
     contacts = await connection.fetch("SELECT * FROM contacts WHERE employee_id = ANY($1)", ids)
-    reachable = {row["employee_id"]: _contact(row) for row in contacts}
+    reachable = {row["employee_id"]: Contact(**row) for row in contacts}
     scheduled = await _schedules(connection, ids)
     return {
         row["employee_id"]: Person(
@@ -194,7 +202,7 @@ async def _save_records(connection: Connection, people: Sequence[Person]) -> Non
         """
         INSERT INTO hr_records
             (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
-        SELECT employee_id, sequence, digest, effective_date, facts::jsonb, contact_version, erased
+        SELECT employee_id, sequence, digest, effective_date, facts, contact_version, erased
         FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::date[], $5::jsonb[], $6::int[],
                     $7::bool[])
             AS row (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
@@ -207,24 +215,19 @@ async def _save_records(connection: Connection, people: Sequence[Person]) -> Non
         [each.sequence for each in people],
         [each.digest for each in people],
         [each.since for each in people],
-        [_to_json(asdict(each.facts)) if each.facts else None for each in people],
+        [_known(each.facts) if each.facts else None for each in people],
         [each.contact_version for each in people],
         [each.erased for each in people],
     )
 
 
-async def _save_employees(connection: Connection, states: Sequence[Employee | None]) -> None:
-    rows = [
-        _to_json(asdict(state)) | {"effective_from": state.effective_from.isoformat()}
-        for state in states
-        if state is not None
-    ]
-    if not rows:
+async def _save_employees(connection: Connection, states: Sequence[Employee]) -> None:
+    if not states:
         return
     await connection.execute(
         """
         INSERT INTO employees
-        SELECT * FROM jsonb_populate_recordset(NULL::employees, $1)
+        SELECT * FROM unnest($1::employees[])
         -- the order in which an enrolment holds several people's employment
         ORDER BY employee_id
         ON CONFLICT (employee_id) DO UPDATE SET
@@ -237,7 +240,8 @@ async def _save_employees(connection: Connection, states: Sequence[Employee | No
              excluded.country, excluded.timezone, excluded.start_date, excluded.leaves_on,
              excluded.effective_from, excluded.skills, excluded.interests, excluded.erased)
         """,
-        rows,
+        # whole rows, in the order of the table's columns, which is that of the fields
+        [tuple(employee_values(state).values()) for state in states],
     )
 
 
@@ -251,13 +255,13 @@ async def _save_contacts(
     await connection.execute(
         """
         INSERT INTO contacts
-        SELECT * FROM jsonb_populate_recordset(NULL::contacts, $1)
+        SELECT * FROM unnest($1::contacts[])
         ON CONFLICT (employee_id) DO UPDATE SET
             (version, given_name, display_name, email, locale, timezone) =
             (excluded.version, excluded.given_name, excluded.display_name, excluded.email,
              excluded.locale, excluded.timezone)
         """,
-        [asdict(state) for state in states],
+        [tuple(contact_values(state).values()) for state in states],
     )
 
 
@@ -283,28 +287,29 @@ async def _save_schedules(connection: Connection, people: Sequence[Person]) -> N
 
 
 def _employee(row: Any) -> Employee:
-    values = {name: row[name] for name in _EMPLOYEE_COLUMNS}
-    return Employee(**values | {name: tuple(row[name]) for name in _LISTS})
+    values = dict(row)
+    for name in _LISTS:
+        values[name] = tuple(values[name])
+    return Employee(**values)
 
 
-def _contact(row: Any) -> Contact:
-    return Contact(**{name: row[name] for name in _CONTACT_COLUMNS})
+def _known(facts: Facts) -> dict[str, Any]:
+    """The facts as JSON, without those that are not known."""
+    values = zip(_FACTS, _fact_values(facts), strict=True)
+    return _to_json({name: value for name, value in values if value is not None and value != ()})
 
 
 def _to_json(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.isoformat() if isinstance(value, date) else value
-        for name, value in values.items()
-    }
+    written = dict(values)
+    for name in _DATES & written.keys():
+        written[name] = written[name] and written[name].isoformat()
+    return written
 
 
 def _from_json(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _value(name, value) for name, value in values.items()}
-
-
-def _value(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in _DATES:
-        return date.fromisoformat(value)
-    return tuple(value) if name in _LISTS else value
+    read = dict(values)
+    for name in _DATES & read.keys():
+        read[name] = read[name] and date.fromisoformat(read[name])
+    for name in _LISTS & read.keys():
+        read[name] = tuple(read[name])
+    return read

@@ -10,6 +10,8 @@ from services.registration.domain.feedback import Feedback
 from services.registration.domain.goals import Goal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import asyncpg
 
     from shared.database import Connection
@@ -120,18 +122,20 @@ async def concerns(connection: Connection, *, unresolved_only: bool) -> list[Con
     return [_concern(row) for row in rows]
 
 
-async def forget_words(connection: Connection, employee_id: str) -> None:
-    """Erase every free text that a person left; the facts without words stay."""
+async def forget_words(connection: Connection, employee_ids: Sequence[str]) -> None:
+    """Erase every free text that these people left; the facts without words stay."""
     await connection.execute(
-        "UPDATE feedback SET comment = NULL WHERE by_employee_id = $1 AND comment IS NOT NULL",
-        employee_id,
+        "UPDATE feedback SET comment = NULL"
+        " WHERE by_employee_id = ANY ($1) AND comment IS NOT NULL",
+        employee_ids,
     )
     await connection.execute(
-        "UPDATE goals SET title = 'erased' WHERE set_by_employee_id = $1", employee_id
+        "UPDATE goals SET title = 'erased' WHERE set_by_employee_id = ANY ($1)", employee_ids
     )
     await connection.execute(
-        "UPDATE concerns SET text = NULL WHERE raised_by_employee_id = $1 AND text IS NOT NULL",
-        employee_id,
+        "UPDATE concerns SET text = NULL WHERE raised_by_employee_id = ANY ($1)"
+        " AND text IS NOT NULL",
+        employee_ids,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -88,21 +88,28 @@ async def joined_participants(connection: Connection, programme_id: UUID) -> lis
     return [_participant(row) for row in rows]
 
 
-async def participants_of_employee(
-    connection: Connection, employee_id: str, *, lock: bool = False
-) -> list[Participant]:
+async def participants_of_employee(connection: Connection, employee_id: str) -> list[Participant]:
     """All participations of a person, oldest first."""
-    if lock:
-        rows = await connection.fetch(
-            "SELECT * FROM participants WHERE employee_id = $1 ORDER BY participant_id FOR UPDATE",
-            employee_id,
-        )
-    else:
-        rows = await connection.fetch(
-            "SELECT * FROM participants WHERE employee_id = $1 ORDER BY participant_id",
-            employee_id,
-        )
+    rows = await connection.fetch(
+        "SELECT * FROM participants WHERE employee_id = $1 ORDER BY participant_id",
+        employee_id,
+    )
     return [_participant(row) for row in rows]
+
+
+async def participants_of_employees(
+    connection: Connection, employee_ids: Collection[str]
+) -> dict[str, list[Participant]]:
+    """All participations of these people, oldest first, locked."""
+    rows = await connection.fetch(
+        "SELECT * FROM participants WHERE employee_id = ANY ($1)"
+        " ORDER BY participant_id FOR UPDATE",
+        list(employee_ids),
+    )
+    found: dict[str, list[Participant]] = {employee_id: [] for employee_id in employee_ids}
+    for row in rows:
+        found[row["employee_id"]].append(_participant(row))
+    return found
 
 
 async def lock_memberships(
