@@ -7,7 +7,7 @@ ASYNCAPI := tests/contracts/asyncapi
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format lock contracts asyncapi clean
+.PHONY: help demo up test chaos check format lock contracts asyncapi clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,10 @@ up: $(VENV)/.local ## run the embedded stack until Ctrl-C, with its data in .upd
 
 test: $(VENV)/.dev ## run all tests on the embedded stack
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(TEST_ARGS)
+
+chaos: $(VENV)/.dev ## kill everything under load, then look for what was lost (SEED=… MINUTES=10 KAFKA=apache|embedded NODES=1|3)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) \
+	  --kafka $(or $(KAFKA),apache) --nodes $(or $(NODES),1) $(CHAOS_ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, event contracts
 	$(BIN)/ruff format --check .
