@@ -82,6 +82,11 @@ CLOUD_EVENT_HEADERS: Final[dict[str, Any]] = {
             "format": "date-time",
             "description": "When it happened, RFC 3339 with a zone.",
         },
+        "ce_origintime": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When the first fact happened that led to this event, RFC 3339.",
+        },
         "ce_dataschema": {
             "type": "string",
             "format": "uri",

@@ -105,7 +105,8 @@ class KpiMeasured(Event):
     denominator: float | None
     """Out of how many, or how many were averaged; null when suppressed."""
     value: float | None
-    """Null when suppressed or when the denominator is 0."""
+    """The KPI: numerator ÷ denominator unless its definition says otherwise; null when suppressed
+    or when the denominator is 0."""
     unit: Literal["ratio", "days", "count", "score", "points", "seconds"]
     """What `value` counts; a ratio is in [0, 1]."""
     suppressed: bool = False
