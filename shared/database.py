@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,18 +24,41 @@ from shared.ids import new_id
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """A connection, pooled or not."""
 
+VARYING_HEADERS = (
+    "ce_time",
+    "ce_origintime",
+    "traceparent",
+    "ce_correlationid",
+    "ce_causationid",
+)
+"""What no other column of the outbox says about an event: a column each."""
+
+LARGEST_EVENT = 1_000_000
+"""Bytes of an event's data that fit a broker's default of a MiB, with key and headers."""
+
 BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """A record to be published; `payload` None is a tombstone."""
+    """A record to be published; `payload` None is a tombstone, `type` None no event of ours."""
 
     event_id: UUID
     topic: str
     key: str
     headers: dict[str, str]
     payload: bytes | None
+    type: str | None = None
+
+
+class TooLarge(Exception):  # noqa: N818 - named by the fact
+    """An event that no broker would take; the work that leads to it must not take effect."""
+
+    def __init__(self, event_type: str, size: int, largest: int) -> None:
+        super().__init__(
+            f"value: leads to {event_type} of {size} bytes, more than {largest};"
+            " shorten what it repeats"
+        )
 
 
 class Transaction:
@@ -48,11 +71,14 @@ class Transaction:
         now: datetime,
         source: str,
         traceparent: str | None = None,
+        largest_event: int = LARGEST_EVENT,
     ) -> None:
+        self.largest_event = largest_event
         self.connection = connection
         self.now = now
         self.source = source
         self.traceparent = traceparent
+        self.wrote_events = False
         self.refused: list[tuple[Envelope, str]] = []
         """Events that a handler set aside, with their reasons."""
         self._handled: dict[int, Envelope] = {}
@@ -94,6 +120,8 @@ class Transaction:
     def _append(
         self, event_type: type[Event], key: str, payload: bytes | None, cause: Event | None
     ) -> None:
+        if payload is not None and len(payload) > self.largest_event:
+            raise TooLarge(event_type.TYPE, len(payload), self.largest_event)
         event_id = new_id(self.now)
         handled = self._handled
         if cause is not None:
@@ -109,7 +137,9 @@ class Transaction:
             cause=origin,
             traceparent=self.traceparent,
         )
-        self._outbox.append(OutboxRow(event_id, event_type.TOPIC, key, headers, payload))
+        self._outbox.append(
+            OutboxRow(event_id, event_type.TOPIC, key, headers, payload, event_type.TYPE)
+        )
 
     async def try_lock(self, name: str) -> bool:
         """Whether this transaction is the only one that holds `name` in this schema; no waiting."""
@@ -148,18 +178,28 @@ class Transaction:
             return
         await self.connection.execute(
             """
-            INSERT INTO outbox (event_id, topic, key, headers, payload)
-            SELECT event_id, topic, key, headers::jsonb, payload
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
-                WITH ORDINALITY AS row (event_id, topic, key, headers, payload, position)
+            INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers,
+                                time, origintime, traceparent, correlationid, causationid)
+            SELECT id, topic, key, type, payload, headers::jsonb,
+                   time, origintime, traceparent, correlationid, causationid
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[],
+                        $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+                WITH ORDINALITY AS row (id, topic, key, type, payload, headers, time, origintime,
+                                        traceparent, correlationid, causationid, position)
             ORDER BY position
             """,
             [row.event_id for row in rows],
             [row.topic for row in rows],
             [row.key for row in rows],
-            [json.dumps(row.headers) for row in rows],
+            [row.type for row in rows],
             [row.payload for row in rows],
+            [json.dumps(row.headers) if row.type is None else None for row in rows],
+            *(
+                [row.headers.get(name) if row.type else None for row in rows]
+                for name in VARYING_HEADERS
+            ),
         )
+        self.wrote_events = True
         # Only now: what was appended before a savepoint must outlive a failure inside it.
         self._outbox = []
 
@@ -175,26 +215,51 @@ class Database:
         self.service = service
         self.clock = clock
         self.source = f"urn:updraft:{service}"
+        self.largest_event = LARGEST_EVENT
+        self.on_events: list[Callable[[], None]] = []
+        """Called after each commit that wrote events: the relay need not wait for its next look."""
 
     @classmethod
-    async def connect(cls, dsn: str, *, service: str, clock: Clock, size: int = 8) -> Database:
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        service: str,
+        clock: Clock,
+        size: int = 8,
+        idle_transaction_seconds: float = 60,
+    ) -> Database:
         """Open a pool on the service's schema. Raises OSError or PostgresError."""
         pool = await asyncpg.create_pool(
             dsn,
             min_size=1,
             max_size=size,
             init=_use_json,
-            server_settings={"search_path": service, "application_name": service},
+            server_settings={
+                "search_path": service,
+                "application_name": service,
+                # A process that hangs in the middle of its work must not hold its locks for ever.
+                "idle_in_transaction_session_timeout": _milliseconds(idle_transaction_seconds),
+            },
         )
         return cls(pool, dsn=dsn, service=service, clock=clock)
 
-    async def connect_alone(self, application: str) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection outside the pool, for a lock that lasts; the caller closes it."""
+    async def connect_alone(
+        self, application: str, *, silence_seconds: float
+    ) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection outside the pool, for a lock that lasts; the caller closes it.
+
+        Postgres ends it, and its locks, when nothing was asked on it for `silence_seconds`.
+        """
         return await asyncpg.connect(
             self._dsn,
             server_settings={
                 "search_path": self.service,
                 "application_name": application,
+                "idle_session_timeout": _milliseconds(silence_seconds),
+                # Lists of thousands of numbers are quick to compare with only if they are known
+                # when the statement is planned.
+                "plan_cache_mode": "force_custom_plan",
                 # A machine that vanishes must not hold its locks for the default two hours.
                 "tcp_keepalives_idle": "5",
                 "tcp_keepalives_interval": "2",
@@ -215,9 +280,17 @@ class Database:
                 now=self.clock.now(),
                 source=self.source,
                 traceparent=traceparent,
+                largest_event=self.largest_event,
             )
             yield tx
             await tx.flush()
+        if tx.wrote_events:
+            for tell in self.on_events:
+                tell()
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))
 
 
 async def _use_json(connection: asyncpg.Connection[Any]) -> None:

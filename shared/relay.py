@@ -1,51 +1,46 @@
-"""Events out: moves the outbox to Kafka, in order, by one owner per schema.
+"""Events out: moves the outbox to Kafka, in order, by one owner of each of its shards.
 
-The owner holds an advisory lock on a connection of its own. It sends a batch pipelined, and deletes
-the rows only when the broker has all of them; on any failure it sends the whole batch again, so a
-record may be published twice but never lost or overtaken.
+The owner holds locks on a session of its own. It sends what was committed in the order of `seq`,
+and deletes rows when the broker has them; on any failure it begins anew at the oldest row left. A
+record may therefore be published twice, but is never lost, and before it first reaches its topic
+all earlier ones of its key have reached it: whoever sends a row has the broker's word for those, or
+read the outbox when they were gone. That holds even while two owners send, as after one of them was
+stopped and woke again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
+import random
 import time
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 
-from shared import telemetry
-from shared.database import Connection, Database
-from shared.envelope import binary_headers
+from shared import outbox, telemetry
+from shared.database import Database
+from shared.outbox import SLOTS, OutboxRecord, Session
+from shared.publisher import Publisher, Refused
 
 log = structlog.get_logger()
 
 _SHORTEST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.2
+_LOCK_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
+_HOLD_SECONDS = 30.0
+_TIDY_SECONDS = 1.0
+_TIDY_ROWS = 10_000
+_MOST_BYTES_AT_ONCE = 4_000_000
 
 ProducerFactory: TypeAlias = Callable[[], AIOKafkaProducer]
 
 
 class OwnershipLost(Exception):  # noqa: N818 - named by the fact
-    """The connection that holds the owner's lock is gone."""
-
-
-async def restore_journal(connection: Connection) -> int:
-    """Put everything published back into the outbox, for a broker that has forgotten it.
-
-    Keeps ids and order, so that consumers drop what they have applied. Returns the number of rows.
-    """
-    done = await connection.execute(
-        """
-        WITH gone AS (DELETE FROM journal RETURNING *)
-        INSERT INTO outbox OVERRIDING SYSTEM VALUE SELECT * FROM gone ORDER BY seq
-        """
-    )
-    return int(done.split()[-1])
+    """Nothing was heard for so long from the session with the locks that they may be another's."""
 
 
 class Relay:
@@ -56,99 +51,201 @@ class Relay:
         database: Database,
         *,
         producer: ProducerFactory,
-        batch: int = 500,
+        batch: int = 1000,
         journal: bool = False,
+        shards: int = 1,
+        silence_seconds: float = 10,
     ) -> None:
-        self._database = database
-        self._service = database.service
-        self._new_producer = producer
-        self._batch = batch
-        self._remove = _MOVE_TO_JOURNAL if journal else _DELETE
-        self._last_progress = time.monotonic()
-        self._stopping = False
+        self.database = database
+        self.new_producer = producer
+        self.batch = batch
+        self.journal = journal
+        self.shards = shards
+        self.silence_seconds = silence_seconds
+        self.stopping = False
+        self.owners = [_Owner(self, number) for number in range(shards)]
 
     def stuck_seconds(self) -> float:
-        """Seconds since the relay last published, found nothing to do, or found another owner."""
-        return time.monotonic() - self._last_progress
+        """Seconds since a shard last published, had nothing to do, or had another owner."""
+        return time.monotonic() - min(owner.last_progress for owner in self.owners)
 
     def stop(self) -> None:
         """Have `run` return once the outbox is empty or unreachable."""
-        self._stopping = True
+        self.stopping = True
 
     async def run(self) -> None:
-        """Own the outbox or wait for it, until `stop`; whatever fails is tried again."""
-        while not self._stopping:
+        """Own shards or wait for them, until `stop`; whatever fails is tried again."""
+        wakers = [owner.news.set for owner in self.owners]
+        self.database.on_events += wakers
+        try:
+            async with asyncio.TaskGroup() as group:
+                for owner in self.owners:
+                    group.create_task(owner.run())
+        finally:
+            for waker in wakers:
+                self.database.on_events.remove(waker)
+
+
+class _Owner:
+    """Publishes one shard for as long as its locks are ours."""
+
+    def __init__(self, relay: Relay, number: int) -> None:
+        self.news = asyncio.Event()
+        self.owns = False
+        self.last_progress = self._last_word = time.monotonic()
+        self._relay = relay
+        self._database = relay.database
+        self._application = f"{relay.database.service}-relay"
+        self._slots = [slot for slot in range(SLOTS) if slot % relay.shards == number]
+        self._held: dict[str, float] = {}
+        self._removed = 0
+
+    async def run(self) -> None:
+        while not self._relay.stopping:
             try:
                 await self._own()
             except Exception as error:
-                log.warning("relay_interrupted", error=type(error).__name__, exc_info=True)
-            else:
-                continue
-            if not self._stopping:
-                await asyncio.sleep(_RETRY_SECONDS)
+                log.warning("relay_interrupted", error=_kind(error), exc_info=True)
+                if not self._relay.stopping:
+                    await asyncio.sleep(_RETRY_SECONDS)
+            finally:
+                self.owns = False
 
     async def _own(self) -> None:
-        """Publish for as long as the lock is ours; returns when stopped or when another owns it."""
-        connection = await self._database.connect_alone(f"{self._service}-relay")
+        session = await self._database.connect_alone(
+            self._application, silence_seconds=self._relay.silence_seconds
+        )
         try:
-            if not await connection.fetchval(
-                "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || ':relay', 0))"
-            ):
-                self._last_progress = time.monotonic()
-                await asyncio.sleep(_RETRY_SECONDS)
+            if not await self._take(session):
                 return
-            producer = self._new_producer()
-            await producer.start()
+            publisher = Publisher(
+                self._relay.new_producer(),
+                source=self._database.source,
+                may_send=self._check_ownership,
+            )
             try:
-                await self._publish_until_stopped(connection, producer)
+                await publisher.start()
+                async with asyncio.TaskGroup() as group:
+                    tidying = group.create_task(self._tidy())
+                    await self._publish(session, publisher)
+                    tidying.cancel()
             finally:
-                await producer.stop()
+                await publisher.close()
         finally:
-            await connection.close(timeout=2)
+            await session.close(timeout=2)
 
-    async def _publish_until_stopped(
-        self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer
-    ) -> None:
+    async def _take(self, session: Session) -> bool:
+        """Wait for the shard; False when stopped before."""
+        while not self._relay.stopping:
+            self.last_progress = self._last_word = time.monotonic()
+            if not await self._has_enough(session) and await outbox.take_slots(
+                session, self._slots
+            ):
+                self.owns = True
+                return True
+            # Two that try at the same moment must not do so again and again.
+            await asyncio.sleep(_LOCK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        return False
+
+    async def _has_enough(self, session: Session) -> bool:
+        """Whether the other shards that this replica owns are its share already."""
+        if self._relay.shards == 1:
+            return False
+        sessions = await outbox.sessions_of(session, self._application)
+        replicas = max(1, sessions // self._relay.shards)
+        share = -(-self._relay.shards // replicas)
+        return sum(owner.owns for owner in self._relay.owners if owner is not self) >= share
+
+    def _check_ownership(self) -> None:
+        """Raise before Postgres would give the locks to another, whatever held us up."""
+        if time.monotonic() - self._last_word > 0.8 * self._relay.silence_seconds:
+            raise OwnershipLost
+
+    async def _publish(self, session: Session, publisher: Publisher) -> None:
+        """Send a batch while the next is read and the one before is deleted, again and again."""
         pause = _SHORTEST_PAUSE_SECONDS
+        batch: list[OutboxRecord] = []
+        sent: list[OutboxRecord] = []
         while True:
-            if connection.is_closed():
-                raise OwnershipLost
-            published = await self._publish_batch(connection, producer)
-            self._last_progress = time.monotonic()
-            if published:
+            self.news.clear()
+            async with asyncio.TaskGroup() as group:
+                removing = group.create_task(self._remove(sent))
+                sending = group.create_task(publisher.send(batch))
+                following = await self._read(session, [row.seq for row in (*batch, *sent)])
+                await self._stay(session, {removing, sending})
+            self.last_progress = time.monotonic()
+            if refused := sending.result():
+                await self._hold(refused, batch)
+            batch, sent = following, batch
+            if batch or sent:
                 pause = _SHORTEST_PAUSE_SECONDS
-                telemetry.PUBLISHED.labels(self._service).inc(published)
-            elif self._stopping:
+            elif self._relay.stopping or await self._has_enough(session):
                 return
             else:
-                await asyncio.sleep(pause)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.news.wait(), pause)
                 pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.5)
 
-    async def _publish_batch(
-        self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer
-    ) -> int:
-        rows = await connection.fetch(
-            "SELECT seq, topic, key, headers, payload FROM outbox ORDER BY seq LIMIT $1",
-            self._batch,
+    async def _read(self, session: Session, busy: Sequence[int]) -> list[OutboxRecord]:
+        now = time.monotonic()
+        self._held = {topic: until for topic, until in self._held.items() if until > now}
+        rows = await outbox.oldest(
+            session,
+            self._slots,
+            busy=busy,
+            held=list(self._held),
+            limit=self._relay.batch,
+            limit_bytes=_MOST_BYTES_AT_ONCE,
         )
-        if not rows:
-            return 0
-        sent = [
-            await producer.send(
-                row["topic"],
-                row["payload"],
-                key=row["key"].encode(),
-                headers=binary_headers(json.loads(row["headers"])),
+        self._last_word = now
+        return rows
+
+    async def _stay(self, session: Session, work: set[asyncio.Task[Any]]) -> None:
+        """Wait for work without falling silent, which would cost the ownership."""
+        while (await asyncio.wait(work, timeout=self._relay.silence_seconds / 5))[1]:
+            asked_at = time.monotonic()
+            await session.execute("SELECT")
+            self._last_word = asked_at
+
+    async def _remove(self, rows: Sequence[OutboxRecord]) -> None:
+        if rows:
+            async with self._database.pool.acquire() as connection:
+                await outbox.remove(
+                    connection, [row.seq for row in rows], journal=self._relay.journal
+                )
+            self._removed += len(rows)
+            telemetry.PUBLISHED.labels(self._database.service).inc(len(rows))
+
+    async def _hold(self, refused: Sequence[Refused], batch: Sequence[OutboxRecord]) -> None:
+        """Leave the topics that the broker refuses alone for a while, tell of them, and raise."""
+        for each in refused:
+            first = each.first
+            self._held[first.topic] = time.monotonic() + _HOLD_SECONDS
+            telemetry.REFUSED.labels(self._database.service, first.topic, str(each)).inc()
+            log.error(
+                "topic_refused",
+                topic=first.topic,
+                error=str(each),
+                event_type=first.type,
+                seq=first.seq,
+                bytes=len(first.payload or b""),
+                retry_seconds=_HOLD_SECONDS,
             )
-            for row in rows
-        ]
-        await asyncio.gather(*sent)
-        await connection.execute(self._remove, [row["seq"] for row in rows])
-        return len(rows)
+        await self._remove([row for row in batch if row.topic not in self._held])
+        # A producer goes on counting after a refusal, and the broker would miss a number.
+        raise refused[0]
+
+    async def _tidy(self) -> None:
+        """Vacuum after every so many rows: each read begins where those were that are gone."""
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            if self._removed >= _TIDY_ROWS:
+                self._removed = 0
+                async with self._database.pool.acquire() as connection:
+                    await outbox.vacuum(connection)
 
 
-_DELETE = "DELETE FROM outbox WHERE seq = ANY($1)"
-_MOVE_TO_JOURNAL = """
-    WITH gone AS (DELETE FROM outbox WHERE seq = ANY($1) RETURNING *)
-    INSERT INTO journal SELECT * FROM gone ON CONFLICT DO NOTHING
-"""
+def _kind(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__

@@ -89,11 +89,11 @@ class _Running:
 
     database: Database
     consumer: Consumer | None
-    relay: Relay
+    relay: Relay | None
     jobs: Sequence[Job]
 
     def stuck(self) -> dict[str, float]:
-        ages = {"relay": self.relay.stuck_seconds()}
+        ages = {"relay": self.relay.stuck_seconds()} if self.relay else {}
         if self.consumer is not None:
             ages["consumer"] = self.consumer.stuck_seconds()
         ages |= {f"job {job.name}": job.stuck_seconds() for job in self.jobs}
@@ -167,14 +167,19 @@ async def _start(
         for file in await migrate(connection, [BACKBONE_MIGRATIONS, migrations]):
             log.info("migration_applied", file=file)
     app.state.database = database
-    relay = Relay(
-        database,
-        producer=lambda: new_producer(settings),
-        batch=settings.outbox.batch,
-        journal=settings.outbox.journal,
-    )
-    relay_task = asyncio.create_task(relay.run(), name="relay")
-    stack.push_async_callback(_stop_relay, relay, relay_task)
+    database.largest_event = settings.outbox.largest_event
+    relay = None
+    if settings.outbox.relay:
+        relay = Relay(
+            database,
+            producer=lambda: new_producer(settings),
+            batch=settings.outbox.batch,
+            journal=settings.outbox.journal,
+            shards=settings.outbox.shards,
+            silence_seconds=settings.outbox.silence_seconds,
+        )
+        relay_task = asyncio.create_task(relay.run(), name="relay")
+        stack.push_async_callback(_stop_relay, relay, relay_task)
     forget = partial(forget_what_was_done, **settings.memory.model_dump())
     jobs = [*jobs, Job("forget", forget, every_seconds=_FORGET_EVERY_SECONDS)]
     inbound = Inbound(database, handlers)
@@ -212,6 +217,7 @@ async def _connect(name: str, settings: ServiceSettings, clock: Clock) -> Databa
                 service=name,
                 clock=clock,
                 size=settings.postgres.pool_size,
+                idle_transaction_seconds=settings.postgres.idle_transaction_seconds,
             )
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
             log.warning("database_not_reachable", error=type(error).__name__, reason=str(error))

@@ -171,6 +171,8 @@ class PostgresSettings(_TlsSettings):
 
     dsn: SecretStr = SecretStr("postgresql://127.0.0.1:5432/updraft")
     pool_size: int = Field(default=8, ge=2)
+    idle_transaction_seconds: float = Field(default=60, ge=1)
+    """After which silence in the middle of a transaction its locks are taken from it."""
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
         None
     )
@@ -260,7 +262,15 @@ class MemorySettings(BaseModel):
 class OutboxSettings(BaseModel):
     """How the relay publishes."""
 
-    batch: int = Field(default=500, ge=1)
+    batch: int = Field(default=1000, ge=1)
+    shards: int = Field(default=1, ge=1, le=16)
+    """How many replicas can publish at the same time, each the keys of its shards."""
+    silence_seconds: float = Field(default=10, ge=1)
+    """After which silence of its owner a shard goes to another replica."""
+    largest_event: int = Field(default=1_000_000, ge=1)
+    """In bytes; with key and headers it must fit the topics' max.message.bytes."""
+    relay: bool = True
+    """Off where Debezium publishes the outbox."""
     journal: bool = False
     """Keep what was published, for brokers that forget it when they stop."""
 

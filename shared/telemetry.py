@@ -32,6 +32,11 @@ BATCH_SIZE = Histogram(
 )
 BATCH_SECONDS = Histogram("updraft_batch_seconds", "Real time to apply a batch.", ["service"])
 PUBLISHED = Counter("updraft_published_total", "Records published.", ["service"])
+REFUSED = Counter(
+    "updraft_refused_total",
+    "Times that the broker refused the records of a topic for good.",
+    ["service", "topic", "error"],
+)
 LAG = Gauge("updraft_consumer_lag_records", "Records not yet applied.", ["service"])
 LAG_AGE = Gauge("updraft_consumer_lag_seconds", "Age of the oldest of them.", ["service"])
 OUTBOX_DEPTH = Gauge("updraft_outbox_rows", "Records not yet published.", ["service"])

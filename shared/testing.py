@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -92,20 +91,15 @@ async def deliver_records(
 async def published(database: Database) -> list[Event]:
     """The events in the outbox, oldest first; tombstones and dead letters are left out."""
     rows = await database.pool.fetch(
-        "SELECT headers, payload FROM outbox WHERE payload IS NOT NULL"
-        " AND headers ? 'ce_type' AND topic NOT LIKE '%.dlq' ORDER BY seq"
+        "SELECT type, payload FROM outbox"
+        " WHERE payload IS NOT NULL AND type IS NOT NULL ORDER BY seq"
     )
-    return [BY_TYPE[_type(row["headers"])].model_validate_json(row["payload"]) for row in rows]
+    return [BY_TYPE[row["type"]].model_validate_json(row["payload"]) for row in rows]
 
 
 async def tombstones(database: Database) -> list[tuple[str, str]]:
     """(topic, key) of the tombstones in the outbox, oldest first."""
     rows = await database.pool.fetch(
-        "SELECT topic, key FROM outbox WHERE payload IS NULL ORDER BY seq"
+        "SELECT aggregatetype, aggregateid FROM outbox WHERE payload IS NULL ORDER BY seq"
     )
-    return [(row["topic"], row["key"]) for row in rows]
-
-
-def _type(headers: Any) -> str:
-    decoded = json.loads(headers) if isinstance(headers, str) else headers
-    return str(decoded["ce_type"])
+    return [(row["aggregatetype"], row["aggregateid"]) for row in rows]

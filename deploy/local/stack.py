@@ -615,10 +615,11 @@ async def _restore(dsn: str) -> int:
             await connection.execute(
                 """
                 DELETE FROM journal AS old USING (
-                    SELECT topic, key, max(seq) AS seq FROM journal
-                    WHERE topic = ANY($1) GROUP BY topic, key
+                    SELECT aggregatetype, aggregateid, max(seq) AS seq FROM journal
+                    WHERE aggregatetype = ANY($1) GROUP BY aggregatetype, aggregateid
                 ) AS newest
-                WHERE old.topic = newest.topic AND old.key = newest.key AND old.seq < newest.seq
+                WHERE old.aggregatetype = newest.aggregatetype
+                    AND old.aggregateid = newest.aggregateid AND old.seq < newest.seq
                 """,
                 [topic.name for topic in topics() if topic.compact],
             )

@@ -94,13 +94,14 @@ async def test_a_rejected_event_is_parked_alone_and_leaves_no_trace_in_the_outbo
     assert reasons == ["employee_id: not wanted here; send another"] * 2
     assert await seen(database) == [n for n in names if n.startswith("good")]
     published = await database.pool.fetch(
-        "SELECT key FROM outbox WHERE topic = 'updraft.employees' ORDER BY seq"
+        "SELECT aggregateid FROM outbox WHERE aggregatetype = 'updraft.employees' ORDER BY seq"
     )
-    assert [row["key"] for row in published] == [n for n in names if n.startswith("good")]
+    assert [row["aggregateid"] for row in published] == [n for n in names if n.startswith("good")]
     dead = await database.pool.fetch(
-        "SELECT key, headers FROM outbox WHERE topic = 'updraft.employees.backbone.dlq'"
+        "SELECT aggregateid, headers FROM outbox"
+        " WHERE aggregatetype = 'updraft.employees.backbone.dlq'"
     )
-    assert {row["key"] for row in dead} == {"rejected-7", "rejected-13"}
+    assert {row["aggregateid"] for row in dead} == {"rejected-7", "rejected-13"}
     assert all("updraft-reason" in row["headers"] for row in dead)
 
 
@@ -191,8 +192,7 @@ async def test_an_unusable_attribute_that_we_would_hand_on_does_not_cost_the_rec
     )
     assert reasons == []
     assert await seen(database) == ["a"]
-    row = await database.pool.fetchrow("SELECT headers FROM outbox")
-    assert row is not None
+    assert await database.pool.fetchval("SELECT count(*) FROM outbox") == 1
 
 
 async def test_an_event_that_cannot_be_written_is_found_by_halving(database: Database) -> None:
@@ -207,8 +207,10 @@ async def test_an_event_that_cannot_be_written_is_found_by_halving(database: Dat
     records = [record_of(employee(n), now=NOW) for n in ("a", "bad", "b")]
     reasons = await inbound.apply(records, park_failures=True)
     assert len(reasons) == 1
-    keys = await database.pool.fetch("SELECT key FROM outbox WHERE topic NOT LIKE '%.dlq'")
-    assert [row["key"] for row in keys] == ["a", "b"]
+    keys = await database.pool.fetch(
+        "SELECT aggregateid FROM outbox WHERE aggregatetype NOT LIKE '%.dlq' ORDER BY seq"
+    )
+    assert [row["aggregateid"] for row in keys] == ["a", "b"]
 
 
 async def test_a_structured_cloud_event_is_read_like_a_binary_one(database: Database) -> None:

@@ -136,7 +136,7 @@ async def test_a_kept_stack_comes_back_with_its_data_and_publishes_again(folder)
         await migrate(connection, [BACKBONE_MIGRATIONS])
         await connection.execute(
             """
-            INSERT INTO journal (seq, event_id, topic, key, headers, payload) VALUES
+            INSERT INTO journal (seq, id, aggregatetype, aggregateid, headers, payload) VALUES
                 (1, gen_random_uuid(), 'updraft.pairs', 'p', '{}', 'first'),
                 (2, gen_random_uuid(), 'updraft.pairs', 'p', '{}', 'second'),
                 (3, gen_random_uuid(), 'updraft.employees', 'e', '{}', 'superseded'),
@@ -145,7 +145,7 @@ async def test_a_kept_stack_comes_back_with_its_data_and_publishes_again(folder)
         )
         await connection.execute(
             """
-            INSERT INTO outbox (seq, event_id, topic, key, headers, payload)
+            INSERT INTO outbox (seq, id, aggregatetype, aggregateid, headers, payload)
             VALUES (5, gen_random_uuid(), 'updraft.pairs', 'p', '{}', 'never sent')
             """
         )

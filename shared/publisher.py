@@ -1,0 +1,186 @@
+"""Outbox rows as Kafka records: their headers, their partitions, and batches in order.
+
+A partition's next batch leaves when the broker has the one before, so that no failure lets a record
+be overtaken; partitions go side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from shared.outbox import OutboxRecord
+
+_METADATA_SECONDS = 5.0
+_FLUSH_SECONDS = 3.0
+_REFUSALS = (
+    ClusterAuthorizationFailedError,
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+"""Answers that sending again does not change; somebody must act."""
+
+Headers = list[tuple[str, bytes]]
+
+
+class Refused(Exception):  # noqa: N818 - named by the fact
+    """The broker takes no such record, however often it is sent; `first` is the one in front."""
+
+    def __init__(self, first: OutboxRecord, error: KafkaError) -> None:
+        super().__init__(type(error).__name__)
+        self.first = first
+
+
+class Publisher:
+    """Sends rows through a producer; `may_send` raises when somebody else may be sending."""
+
+    def __init__(
+        self, producer: AIOKafkaProducer, *, source: str, may_send: Callable[[], None]
+    ) -> None:
+        self._producer = producer
+        self._source = source.encode()
+        self._may_send = may_send
+
+    async def start(self) -> None:
+        """Connect to the broker; raises KafkaError."""
+        await self._producer.start()
+
+    async def send(self, rows: Sequence[OutboxRecord]) -> list[Refused]:
+        """Publish rows, in their order per key; returns what the broker refused for good.
+
+        Of a topic that was refused, later rows may not have been sent. Raises whatever else
+        fails; then any of the rows may have been published, and none been overtaken.
+        """
+        lines, refused = await self._lines(rows)
+        async with asyncio.TaskGroup() as group:
+            sent = [group.create_task(self._send(*place, line)) for place, line in lines.items()]
+        return refused + [refusal for task in sent if (refusal := task.result())]
+
+    async def close(self) -> None:
+        """Let go of the producer, even if the broker is away."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), _FLUSH_SECONDS)
+        except TimeoutError:
+            # What it still holds is in the outbox as well.
+            await self._producer._sender.close()  # noqa: SLF001 - stop() waits for the broker
+            await self._producer.client.close()
+
+    async def _lines(
+        self, rows: Sequence[OutboxRecord]
+    ) -> tuple[dict[tuple[str, int], list[OutboxRecord]], list[Refused]]:
+        """The rows by topic and partition, and the topics that cannot be written to."""
+        counts: dict[str, int] = {}
+        refused: list[Refused] = []
+        lines: dict[tuple[str, int], list[OutboxRecord]] = {}
+        for row in rows:
+            topic = row.topic
+            if topic not in counts:
+                try:
+                    counts[topic] = await self._partitions(topic)
+                except _REFUSALS as error:
+                    counts[topic] = 0
+                    refused.append(Refused(row, error))
+            if count := counts[topic]:
+                lines.setdefault((topic, partition_of(row.key, count)), []).append(row)
+        return lines, refused
+
+    async def _partitions(self, topic: str) -> int:
+        try:
+            known = await asyncio.wait_for(
+                self._producer.partitions_for(topic), timeout=_METADATA_SECONDS
+            )
+        except TimeoutError:
+            raise UnknownTopicOrPartitionError(topic) from None
+        return len(known)
+
+    async def _send(self, topic: str, partition: int, line: list[OutboxRecord]) -> Refused | None:
+        position = 0
+        while position < len(line):
+            self._may_send()
+            first = line[position]
+            batch = self._producer.create_batch()
+            now = int(time.time() * 1000)
+            for row in line[position:]:
+                added = batch.append(
+                    timestamp=now,
+                    key=row.key.encode(),
+                    value=row.payload,
+                    headers=self._headers(row),
+                )
+                if added is None:
+                    break
+                position += 1
+            try:
+                await (await self._producer.send_batch(batch, topic, partition=partition))
+            except _REFUSALS as error:
+                return Refused(first, error)
+        return None
+
+    def _headers(self, row: OutboxRecord) -> Headers:
+        """The headers that `envelope.encode` gave the event."""
+        if row.type is None:
+            stored = json.loads(row.headers or "{}")
+            return [(name, value.encode()) for name, value in stored.items()]
+        headers = [
+            *_headers_of_type(row.type, self._source),
+            ("ce_id", row.id.encode()),
+            ("ce_subject", row.key.encode()),
+            ("ce_time", row.time.encode()),
+            ("ce_origintime", row.origintime.encode()),
+            ("traceparent", row.traceparent.encode()),
+            ("ce_correlationid", row.correlationid.encode()),
+        ]
+        if row.causationid is not None:
+            headers.append(("ce_causationid", row.causationid.encode()))
+        return headers
+
+
+@lru_cache(maxsize=256)
+def _headers_of_type(event_type: str, source: bytes) -> Headers:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_source", source),
+        ("ce_type", event_type.encode()),
+        ("ce_dataschema", f"urn:updraft:schema:{event_type}".encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+@lru_cache(maxsize=20_000)
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key by Java's default, murmur2, as Debezium and other clients have it.
+
+    The client's own function takes as long as all the rest of a record's way.
+    """
+    data = key.encode()
+    length = len(data)
+    mask, factor = 0xFFFFFFFF, 0x5BD1E995
+    digest = 0x9747B28C ^ length
+    whole = length & ~3
+    for word in struct.unpack(f"<{whole // 4}I", data[:whole]):
+        mixed = word * factor & mask
+        digest = (digest * factor & mask) ^ ((mixed ^ mixed >> 24) * factor & mask)
+    if rest := data[whole:]:
+        digest = (digest ^ int.from_bytes(rest, "little")) * factor & mask
+    digest = (digest ^ digest >> 13) * factor & mask
+    return ((digest ^ digest >> 15) & 0x7FFFFFFF) % partitions
