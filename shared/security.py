@@ -15,6 +15,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_ope
 
 import structlog
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.errors import KafkaError
 from faststream.security import (
     BaseSecurity,
@@ -68,8 +69,44 @@ def broker_arguments(kafka: KafkaSettings) -> dict[str, Any]:
     return {"security": by_password(user, password, context)}
 
 
+def described(kafka: KafkaSettings) -> str:
+    """How these settings log in, for a log line: no secret in it."""
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        return f"{kafka.security_protocol}, a token for {kafka.oauth_client_id}"
+    if kafka.sasl_mechanism is not None:
+        return f"{kafka.security_protocol}, {kafka.sasl_mechanism} as {kafka.username}"
+    shown = kafka.certificate_file
+    return f"{kafka.security_protocol}, {f'certificate {shown.name}' if shown else 'no login'}"
+
+
 class NoToken(KafkaError):  # type: ignore[misc]  # noqa: N818 - named by the fact
     """The issuer gave no token; clients take it for a broker out of reach and try again."""
+
+
+class TokenRefused(KafkaError):  # type: ignore[misc]  # noqa: N818 - named by the fact
+    """The broker does not take the token that the issuer gave."""
+
+
+class _HearsNo(OAuthAuthenticator):  # type: ignore[misc]
+    """Reads the broker's answer to a token, which the client takes for a yes whatever it says.
+
+    Then the next message is lost, and the log tells of missing metadata.
+    """
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        """The next message of the handshake. Raises TokenRefused."""
+        if payload:
+            # RFC 7628, 3.2.2: nothing, or the reason as JSON.
+            raise TokenRefused(f"the broker answered {payload[:200].decode(errors='replace')}")
+        answer: tuple[bytes, bool] | None = await super().step(payload)
+        return answer
+
+
+def _hear_refusals() -> None:
+    """Have every connection of this process that shows a token read the answer."""
+    AIOKafkaConnection.authenticator_oauth = lambda connection: _HearsNo(
+        sasl_oauth_token_provider=connection._sasl_oauth_token_provider  # noqa: SLF001
+    )
 
 
 class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
@@ -142,6 +179,7 @@ def _token_provider(kafka: KafkaSettings) -> ClientCredentials:
     secret = kafka.oauth_client_secret
     if not (kafka.oauth_token_url and kafka.oauth_client_id and secret):
         raise AssertionError("the settings were checked when they were made")
+    _hear_refusals()
     return ClientCredentials(
         kafka.oauth_token_url,
         kafka.oauth_client_id,

@@ -32,7 +32,7 @@ from shared.handlers import Handlers
 from shared.http import BodyLimit, add_problem_answers
 from shared.inbound import TRANSIENT, Inbound
 from shared.relay import Relay
-from shared.security import broker_arguments, client_arguments
+from shared.security import broker_arguments, client_arguments, described
 from shared.settings import ServiceSettings, told
 
 log = structlog.get_logger()
@@ -199,7 +199,7 @@ async def _start(
             session_seconds=settings.kafka.session_seconds,
         )
         stack.push_async_callback(broker.stop)
-        await _start_broker(broker)
+        await _start_broker(broker, login=described(settings.kafka))
     return _Running(database, consumer, relay, jobs)
 
 
@@ -224,12 +224,13 @@ async def _connect(name: str, settings: ServiceSettings, clock: Clock) -> Databa
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _start_broker(broker: KafkaBroker) -> None:
+async def _start_broker(broker: KafkaBroker, *, login: str) -> None:
     while True:
         try:
             await broker.start()
         except (OSError, KafkaError) as error:
-            log.warning("broker_not_reachable", error=type(error).__name__)
+            # What the client says of a broker that hangs up is no more than that.
+            log.warning("broker_not_reachable", error=type(error).__name__, login=login)
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
