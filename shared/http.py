@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import tracing
 from shared.auth import Principal, RoleName, TokenRefused
 from shared.clock import Clock
 from shared.database import Database, Transaction
@@ -192,9 +193,11 @@ class TransactionRoute(APIRoute):
             principal = await _authenticate(request)
             request.state.principal = principal
             database: Database = request.app.state.database
-            traceparent = request.headers.get("traceparent")
-            async with database.transaction(traceparent=traceparent) as tx:
+            async with database.transaction() as tx:
                 request.state.tx = tx
+                parent = request.headers.get("traceparent")
+                span = tx.span(f"{request.method} {self.path}", "SERVER", parent)
+                tx.traceparent = tracing.traceparent(span, parent)
                 key = request.headers.get("idempotency-key")
                 if request.method != "POST" or key is None:
                     return await answer(request)

@@ -7,12 +7,13 @@ and whatever else fails undoes the whole batch, to be tried again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
 
-from shared import telemetry
+from shared import telemetry, tracing
 from shared.catalogue import EVENT_TYPES
 from shared.database import Database, Transaction
 from shared.envelope import Envelope, Record, UnknownType, Unreadable, decode
@@ -69,7 +70,7 @@ class Inbound:
             held = await held_places(tx.connection, self._service, (_record(each) for each in new))
             todo, parked = _in_turn(new, held)
             failures = _Failures(park_failures, attempt)
-            parked += await self._handle(tx, todo, held, failures)
+            parked += await self._handle(tx, _traced(tx, todo), set(), failures)
             await park(tx, self._service, parked)
         self._count(todo, parked)
         return [each.reason for each in parked]
@@ -84,9 +85,9 @@ class Inbound:
                 return 0
             by_record = {id(row.record): row for row in rows}
             read = self._read([row.record for row in rows])
-            held: set[Place] = set()
-            todo, parked = _in_turn(read, held)
-            parked += await self._handle(tx, todo, held, _Failures(park=True, attempt=1))
+            todo, parked = _in_turn(read, set())
+            failures = _Failures(park=True, attempt=1)
+            parked += await self._handle(tx, _traced(tx, todo), set(), failures)
             stay = {id(each.record): each for each in parked}
             done = [row for row in rows if id(row.record) not in stay]
             await release(tx, self._service, done)
@@ -173,7 +174,7 @@ class Inbound:
     ) -> list[Parked]:
         """Dispatch; where that fails for good, halve until the record at fault stands alone.
 
-        `held` grows by the lines of those that are parked and must be waited for.
+        `held` grows by the lines of those that are parked here and must be waited for.
         """
         ready, parked = _in_turn(envelopes, held)
         if not ready:
@@ -188,9 +189,9 @@ class Inbound:
         except TRANSIENT:
             raise
         except _Overtaken as overtaken:
-            held.add(place_of(overtaken.parked.record))
             at = overtaken.position
             before = await self._handle(tx, ready[:at], held, failures)
+            held.add(place_of(overtaken.parked.record))
             rest = await self._handle(tx, ready[at + 1 :], held, failures)
             return [*parked, *before, overtaken.parked, *rest]
         except failures.tolerated as error:
@@ -238,6 +239,15 @@ class _Overtaken(Exception):  # noqa: N818 - named by the fact
     def __init__(self, position: int, parked: Parked) -> None:
         self.position = position
         self.parked = parked
+
+
+def _traced(tx: Transaction, envelopes: list[Envelope]) -> list[Envelope]:
+    """These events, each within a span of its own where spans are recorded."""
+    spans = [tx.span(f"apply {each.type}", "CONSUMER", each.traceparent) for each in envelopes]
+    return [
+        replace(each, traceparent=tracing.traceparent(span, None)) if span is not None else each
+        for each, span in zip(envelopes, spans, strict=True)
+    ]
 
 
 def _rejected(envelope: Envelope, reason: str) -> Parked:

@@ -1,0 +1,1 @@
+"""Bounded load on the whole stack: a very large company, and very many broken records."""
