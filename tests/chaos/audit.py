@@ -273,7 +273,7 @@ async def _tables(connection: asyncpg.Connection[asyncpg.Record]) -> Tables:
         "SELECT kind, employee_id, participant_id, pair_id, session_id, about_at, idempotency_key"
         " FROM notifications.messages"
     )
-    found.messages = [_cause(row) for row in rows]
+    found.messages = [_cause(dict(row)) for row in rows]
     rows = await connection.fetch("SELECT programme_id, mentor_id, mentee_id FROM matching.pairs")
     found.proposals = [tuple(row) for row in rows]
     for what, (places, _) in _COPIES.items():

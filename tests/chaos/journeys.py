@@ -294,12 +294,12 @@ class Journey:
         sides: Sequence[tuple[Visitor, Person]] = ((mentor, junior), (mentee, senior))
         for visitor, one in sides:
             for kind, most in (("nps", 10), ("fit", 5)):
-                score = plan.randint(1, most)
+                said = {"kind": kind, "score": plan.randint(1, most)}
                 await visitor.ask(
                     "POST",
                     f"/pairs/{pair_id}/feedback",
                     employee_id=one.employee_id,
-                    body=lambda kind=kind, score=score: {"kind": kind, "score": score},
+                    body=said.copy,
                     effects=lambda found: [f"{FeedbackGiven.TYPE}:{found['feedback_id']}"],
                 )
         if plan.random() < 0.3:
