@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from shared import tracing
 from shared.catalogue import Event
 from shared.clock import Clock
 from shared.envelope import Envelope, encode, json_value
@@ -70,19 +71,20 @@ class Transaction:
         *,
         now: datetime,
         source: str,
-        traceparent: str | None = None,
         largest_event: int = LARGEST_EVENT,
     ) -> None:
         self.largest_event = largest_event
         self.connection = connection
         self.now = now
         self.source = source
-        self.traceparent = traceparent
+        self.traceparent: str | None = None
+        """The trace that this work belongs to, where no event is its cause."""
         self.wrote_events = False
         self.refused: list[tuple[Envelope, str]] = []
         """Events that a handler set aside, with their reasons."""
         self._handled: dict[int, Envelope] = {}
         self._outbox: list[OutboxRow] = []
+        self._spans: list[tracing.Span] = []
 
     def publish(self, event: Event, *, cause: Event | None = None) -> None:
         """Append an event to the outbox; it leaves with the commit, in this order per key.
@@ -128,6 +130,8 @@ class Transaction:
             origin = handled.get(id(cause))
         else:
             origin = next(iter(handled.values())) if len(handled) == 1 else None
+        parent = origin.traceparent if origin else self.traceparent
+        span = self.span(f"publish {event_type.TYPE}", "PRODUCER", parent)
         headers = encode(
             event_type,
             event_id=event_id,
@@ -135,7 +139,7 @@ class Transaction:
             subject=key,
             now=self.now,
             cause=origin,
-            traceparent=self.traceparent,
+            traceparent=tracing.traceparent(span, parent),
         )
         self._outbox.append(
             OutboxRow(event_id, event_type.TOPIC, key, headers, payload, event_type.TYPE)
@@ -159,14 +163,27 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail alone: its statements and its events go, the rest stays."""
-        events, refused = len(self._outbox), len(self.refused)
+        events, refused, spans = len(self._outbox), len(self.refused), len(self._spans)
         try:
             async with self.connection.transaction():
                 yield
         except BaseException:
             del self._outbox[events:]
             del self.refused[refused:]
+            del self._spans[spans:]
             raise
+
+    def span(self, name: str, kind: tracing.Kind, parent: str | None) -> tracing.Span | None:
+        """A span that is sent when this transaction has committed."""
+        span = tracing.start(name, kind, parent, **{"updraft.service": self.source})
+        if span is not None:
+            self._spans.append(span)
+        return span
+
+    def committed(self) -> None:
+        """Send the spans of what this transaction did."""
+        for span in self._spans:
+            span.end()
 
     async def flush(self) -> None:
         """Write the appended events; called at the end of a savepoint or right before the commit.
@@ -272,18 +289,18 @@ class Database:
         await self.pool.close()
 
     @asynccontextmanager
-    async def transaction(self, *, traceparent: str | None = None) -> AsyncIterator[Transaction]:
+    async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that commits on exit, events included, or rolls back on an exception."""
         async with self.pool.acquire() as connection, connection.transaction():
             tx = Transaction(
                 connection,
                 now=self.clock.now(),
                 source=self.source,
-                traceparent=traceparent,
                 largest_event=self.largest_event,
             )
             yield tx
             await tx.flush()
+        tx.committed()
         if tx.wrote_events:
             for tell in self.on_events:
                 tell()

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +15,12 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
+from shared import tracing
 from shared.catalogue import BY_TYPE, Event
 
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("id", "source", "specversion", "type")
 _TIME = TypeAdapter(datetime)
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST_ATTRIBUTE = 500
 
 
@@ -112,7 +110,7 @@ def decode(record: Record, received_at: datetime) -> Envelope:
         source=attributes["source"],
         type=attributes["type"],
         time=moment,
-        traceparent=_usable_trace(attributes.get("traceparent")),
+        traceparent=tracing.readable(attributes.get("traceparent")),
         correlation_id=_usable_id(attributes.get("correlationid")),
         origin_time=_origin(attributes.get("origintime"), moment),
         data=event,
@@ -214,7 +212,10 @@ def encode(
     cause: Envelope | None = None,
     traceparent: str | None = None,
 ) -> dict[str, str]:
-    """The headers of an event that we publish; the value is `event.model_dump_json()`."""
+    """The headers of an event that we publish; the value is `event.model_dump_json()`.
+
+    `traceparent` is the event's own, or that of the cause's trace is taken one step further.
+    """
     headers = {
         "ce_specversion": "1.0",
         "ce_id": str(event_id),
@@ -224,7 +225,8 @@ def encode(
         "ce_time": _rfc3339(now),
         "ce_dataschema": f"urn:updraft:schema:{event_type.TYPE}",
         "content-type": "application/json",
-        "traceparent": _next_span(cause.traceparent if cause else traceparent),
+        "traceparent": traceparent
+        or tracing.traceparent(None, cause.traceparent if cause else None),
         "ce_correlationid": str(event_id),
         "ce_origintime": _rfc3339(cause.origin_time if cause and cause.origin_time else now),
     }
@@ -234,21 +236,9 @@ def encode(
     return headers
 
 
-def _usable_trace(text: str | None) -> str | None:
-    """A W3C traceparent, or None: a broken trace must not cost its record."""
-    return text if text is not None and _TRACEPARENT.fullmatch(text) else None
-
-
 def _usable_id(text: str | None) -> str | None:
     """A correlation id that our own headers can carry, or None."""
     return text if text and len(text) <= _LONGEST_ATTRIBUTE and text.isprintable() else None
-
-
-def _next_span(parent: str | None) -> str:
-    """A W3C traceparent: the parent's trace where there is one, and a new span."""
-    usable = _usable_trace(parent)
-    trace = usable.split("-")[1] if usable else secrets.token_hex(16)
-    return f"00-{trace}-{secrets.token_hex(8)}-01"
 
 
 def binary_headers(headers: Mapping[str, str]) -> Sequence[tuple[str, bytes]]:

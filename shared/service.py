@@ -23,7 +23,7 @@ from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 
-from shared import telemetry
+from shared import telemetry, tracing
 from shared.auth import TokenVerifier
 from shared.clock import Clock
 from shared.consumer import Consumer
@@ -33,7 +33,7 @@ from shared.http import BodyLimit, add_problem_answers
 from shared.inbound import TRANSIENT, Inbound
 from shared.relay import Relay
 from shared.security import broker_arguments, client_arguments, described
-from shared.settings import ServiceSettings, told
+from shared.settings import ServiceSettings, TraceSettings, told
 
 log = structlog.get_logger()
 
@@ -161,6 +161,8 @@ async def _start(
     migrations: Path,
 ) -> _Running:
     """Start the parts in the order of their needs; the stack stops them in the reverse one."""
+    if settings.traces.endpoint is not None:
+        _trace(stack, settings.traces, name)
     database = await _connect(name, settings, app.state.clock)
     stack.push_async_callback(database.close)
     async with database.pool.acquire() as connection:
@@ -201,6 +203,14 @@ async def _start(
         stack.push_async_callback(broker.stop)
         await _start_broker(broker, login=described(settings.kafka))
     return _Running(database, consumer, relay, jobs)
+
+
+def _trace(stack: AsyncExitStack, settings: TraceSettings, service: str) -> None:
+    endpoint = settings.endpoint
+    assert endpoint is not None
+    provider = tracing.export_to(endpoint, service=service, share=settings.share)
+    tracing.use(provider)
+    stack.push_async_callback(asyncio.to_thread, provider.shutdown)
 
 
 async def _apply_parked(inbound: Inbound, _: Database) -> None:

@@ -275,6 +275,15 @@ class OutboxSettings(BaseModel):
     """Keep what was published, for brokers that forget it when they stop."""
 
 
+class TraceSettings(BaseModel):
+    """Where spans are sent; off without an endpoint."""
+
+    endpoint: str | None = None
+    """OTLP over HTTP, such as http://collector:4318/v1/traces."""
+    share: float = Field(default=1.0, ge=0, le=1)
+    """Which share of the traces that begin here; a caller's own choice is kept to."""
+
+
 class LogSettings(BaseModel):
     """Structured logs on standard output."""
 
@@ -306,6 +315,7 @@ class ServiceSettings(BaseSettings):
     outbox: OutboxSettings = OutboxSettings()
     memory: MemorySettings = MemorySettings()
     log: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
 
     @classmethod
     def settings_customise_sources(
