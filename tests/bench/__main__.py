@@ -1,0 +1,114 @@
+"""`python -m tests.bench`: measures the rows asked for, prints one table, writes one file."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from deploy.local.process import StackError
+from tests.bench import consumer, flow, growth, relay
+from tests.bench.machine import LoadWatch, machine
+from tests.bench.report import Row, document, show, write
+from tests.bench.rounds import Plan
+
+_ROWS: dict[str, Callable[[Plan], Awaitable[Row]]] = {
+    "relay": relay.measure,
+    "consumer": consumer.measure,
+    "growth": growth.measure,
+    "flow": flow.measure,
+}
+_MINUTES = 14.0
+
+
+def bench(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"A row to measure: {', '.join(_ROWS)}. Repeatable.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One round of little: does it work? No figures to keep.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each row.")] = 5,
+    kafka: Annotated[
+        str, typer.Option(help="apache, embedded, or the bootstrap servers of an empty Kafka.")
+    ] = "apache",
+    minutes: Annotated[
+        float, typer.Option(help="Rows take fewer rounds rather than longer than this in all.")
+    ] = _MINUTES,
+    output: Annotated[Path, typer.Option(help="The file for the raw figures.")] = Path(
+        ".bench/bench.json"
+    ),
+) -> None:
+    """Measure the backbone; timings are told, never judged by the exit code."""
+    # Not the default, which would leave the servers' folders behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    wanted = only or list(_ROWS)
+    unknown = [name for name in wanted if name not in _ROWS]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is not a row; there are {', '.join(_ROWS)}")
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    found = machine()
+    measured: list[Row] = []
+    broken: list[str] = []
+    with _progress() as progress:
+        for name in wanted:
+            bar = progress.add_task(name, total=1.0, note="")
+            plan = Plan(
+                rounds=1 if quick else rounds,
+                quick=quick,
+                kafka=kafka,
+                seconds=minutes * 60 / len(wanted),
+            )
+            try:
+                measured.append(asyncio.run(_measured(name, plan, progress, bar)))
+            except (StackError, OSError) as error:
+                broken.append(f"{name} broke: {error}")
+            progress.update(bar, completed=1.0, note="")
+    if measured:
+        show(console, found, measured)
+        write(output, document(found, measured))
+        console.print(f"raw figures: {output.resolve()}")
+    for line in broken:
+        console.print(line, markup=False)
+    if broken:
+        raise typer.Exit(1)
+
+
+async def _measured(name: str, plan: Plan, progress: Progress, bar: TaskID) -> Row:
+    def says(what: str) -> None:
+        progress.update(bar, note=what)
+        if not progress.console.is_terminal:
+            progress.console.print(f"{name}: {what}", markup=False)
+
+    plan.says = says
+    plan.advance = lambda share: progress.update(bar, completed=share)
+    began = time.monotonic()
+    async with LoadWatch() as watch:
+        row = await _ROWS[name](plan)
+    row.load = watch.load
+    row.seconds = time.monotonic() - began
+    return row
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=30),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(bench)

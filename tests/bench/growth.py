@@ -1,0 +1,201 @@
+"""Row `growth`: cost per event with 1, 10 and 100 times the rows in the tables.
+
+The directory of registration is filled with so many people, their inbox rows included: the first
+of them by the service itself, the others as copies with ids of their own. Then the service takes
+in as many records of new people, who report to known ones, as changes of people from all over the
+table. What a round adds is taken away again. The relay publishes an outbox that was just made, and
+one through which a million events have gone (100,000 with --quick).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from random import Random
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.local import hr
+from tests.bench import jobs, people, tables
+from tests.bench.consumer import SERVICE, TOPIC
+from tests.bench.figures import Comparison, Series, at_most
+from tests.bench.relay import Outbox
+from tests.bench.report import Row
+from tests.bench.rounds import Contender, Plan, interleaved
+from tests.bench.servers import Servers
+
+_TIMES = (1, 10, 100)
+_MARK = "G-"
+_UNIT = "µs/event"
+_YOUNG = "relay, new outbox"
+_OLD = "relay, after a million events"
+
+
+async def measure(plan: Plan) -> Row:
+    """Measure the row."""
+    async with Servers(plan) as servers:
+        row = await _Contest(plan, servers).row()
+        row.servers = servers.versions
+        return row
+
+
+class _Contest:
+    def __init__(self, plan: Plan, servers: Servers) -> None:
+        self._plan = plan
+        self._servers = servers
+        self._base = plan.either(10_000, 1_000)
+        self._events = plan.either(4_000, 1_000)
+        self._sequences = count(2)
+        self._directories: dict[int, _Directory] = {}
+        self._outboxes: dict[str, Outbox] = {}
+
+    async def row(self) -> Row:
+        for times in _TIMES:
+            name = self._name(times)
+            self._plan.says(f"preparing: {name}")
+            self._directories[times] = await _Directory.of(self._servers, self._base, times)
+        await self._prepare_outboxes()
+        names = [self._name(times) for times in _TIMES]
+        series = {name: Series(name, _UNIT) for name in (*names, _YOUNG, _OLD)}
+        contenders: dict[str, Contender] = {}
+        for times in _TIMES:
+            contenders[self._name(times)] = self._intake(times)
+        contenders[_YOUNG] = self._relay(_YOUNG)
+        contenders[_OLD] = self._relay(_OLD)
+        notes = await interleaved(contenders, series, self._plan)
+        one, ten, hundred = (series[name] for name in names)
+        return Row(
+            "growth",
+            list(series.values()),
+            [
+                Comparison(ten, one),
+                Comparison(hundred, one, at_most(1.2)),
+                Comparison(series[_OLD], series[_YOUNG], at_most(1.2)),
+            ],
+            notes,
+            details={
+                "people": {name: self._base * t for name, t in zip(names, _TIMES, strict=True)},
+                "records per round": self._events,
+            },
+        )
+
+    def _name(self, times: int) -> str:
+        return f"HR intake, {times}×: {self._base * times:,} people known"
+
+    def _intake(self, times: int) -> Contender:
+        async def play(_: int) -> Mapping[str, float]:
+            directory = self._directories[times]
+            seconds = await directory.take_in(self._events, next(self._sequences))
+            return {self._name(times): seconds / self._events * 1e6}
+
+        return play
+
+    async def _prepare_outboxes(self) -> None:
+        rows = self._plan.either(20_000, 5_000)
+        copies = self._plan.either(50, 20)
+        self._outboxes[_YOUNG] = await Outbox.filled(self._servers, "young", rows)
+        old = self._outboxes[_OLD] = await Outbox.filled(self._servers, "old", rows)
+        self._plan.says(f"{copies * rows:,} events go through the relay")
+        await old.refill(copies=copies)
+        await old.relayed(self._servers, copies=copies)
+
+    def _relay(self, name: str) -> Contender:
+        async def play(_: int) -> Mapping[str, float]:
+            await self._outboxes[name].refill(emptied=name == _YOUNG)
+            return {name: 1e6 / await self._outboxes[name].relayed(self._servers)}
+
+        return play
+
+
+class _Directory:
+    """A directory of so many people in a database of its own."""
+
+    def __init__(self, servers: Servers, dsn: str, base: int, times: int) -> None:
+        self._servers = servers
+        self._dsn = dsn
+        self._base = base
+        self._times = times
+        self._chance = Random(times)
+
+    @classmethod
+    async def of(cls, servers: Servers, base: int, times: int) -> _Directory:
+        dsn = await servers.create_database(f"directory_{times}", SERVICE)
+        directory = cls(servers, dsn, base, times)
+        await directory._run(list(people.hired(_MARK[:-1], range(base))), "first")
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(f"TRUNCATE {SERVICE}.outbox")
+        if times > 1:
+            await tables.multiply(connection, SERVICE, _MARK, times - 1)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
+        return directory
+
+    async def take_in(self, events: int, sequence: int) -> float:
+        """Take in new people and changes, half and half; returns the seconds. Leaves no trace."""
+        connection = await asyncpg.connect(self._dsn)
+        try:
+            before = await connection.fetchval("SELECT clock_timestamp()")
+            await tables.settle(connection)
+            group = f"N{sequence}"
+            records = [
+                *people.hired(group, range(events // 2), below=_MARK[:-1]),
+                *people.moved(self._somebody(events - events // 2), sequence),
+            ]
+            self._chance.shuffle(records)
+            seconds = await self._run(records, str(sequence))
+            for table in await tables.with_column(connection, SERVICE, "employee_id"):
+                await connection.execute(
+                    f"DELETE FROM {SERVICE}.{table} WHERE employee_id LIKE $1", f"{group}-%"
+                )
+            await connection.execute(f"DELETE FROM {SERVICE}.inbox WHERE received_at > $1", before)
+            await connection.execute(f"TRUNCATE {SERVICE}.outbox")
+            await connection.execute("VACUUM")
+        finally:
+            await connection.close()
+        return seconds
+
+    def _somebody(self, number: int) -> list[str]:
+        """So many different people, from all over the table."""
+        chosen = self._chance.sample(range(self._base * self._times), number)
+        return [self._id(*divmod(each, self._base)) for each in chosen]
+
+    def _id(self, copy: int, number: int) -> str:
+        return people.employee_id(_MARK[:-1], number).replace(_MARK, f"{_MARK}{copy or ''}")
+
+    async def _run(self, records: list[hr.HrRecord], name: str) -> float:
+        group_suffix = f"-growth-{self._times}-{name}"
+        before = await start_at_the_end(self._servers.bootstrap_servers, group_suffix)
+        await hr.publish(self._servers.bootstrap_servers, records, lambda _: None)
+        task: dict[str, Any] = {
+            "dsn": self._dsn,
+            "bootstrap_servers": self._servers.bootstrap_servers,
+            "group_suffix": group_suffix,
+            "records": len(records),
+            "end": before + len(records),
+        }
+        answer = await jobs.done(
+            "intake_ours", task, self._servers.folder, environment=self._servers.environment
+        )
+        seconds: float = answer["seconds"]
+        return seconds
+
+
+async def start_at_the_end(bootstrap_servers: str, group_suffix: str) -> int:
+    """Have a new group of registration read only what comes; returns how much was there before."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        group_id=f"{SERVICE}{group_suffix}",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        await consumer.topics()
+        partitions = [TopicPartition(TOPIC, n) for n in consumer.partitions_for_topic(TOPIC) or ()]
+        consumer.assign(partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        await consumer.commit(ends)
+        return sum(ends.values())
+    finally:
+        await consumer.stop()
