@@ -27,6 +27,7 @@ _ELSEWHERE = {
     "reconcile": "deploy.reconcile.command:command",
     "contracts": "deploy.contracts:app",
     "access": "deploy.access:app",
+    "dlq": "deploy.dlq:app",
 }
 
 
