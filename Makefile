@@ -36,7 +36,7 @@ format: $(VENV)/.dev ## write the code in the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-contracts: $(VENV)/.dev ## write the JSON Schemas of the event catalogue anew
+contracts: $(VENV)/.dev ## write the JSON Schemas and AsyncAPI documents of the event catalogue anew
 	$(BIN)/updraft contracts write
 
 asyncapi: $(ASYNCAPI)/node_modules/.package-lock.json ## read the AsyncAPI documents with the official parser (needs Node.js)
@@ -54,7 +54,7 @@ lock: $(VENV)/.dev ## resolve the lock files anew from pyproject.toml
 	done
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(ASYNCAPI)/node_modules
 
 # Hashes are checked; nothing is built but this project itself, in place.
 $(VENV)/.%: $(LOCKS)/%.txt pyproject.toml
