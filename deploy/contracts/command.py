@@ -10,7 +10,8 @@ import typer
 from deploy.contracts.documents import stale_documents, write_documents
 from deploy.contracts.gate import Breakage, breakages, remedy, stale_schemas
 from deploy.contracts.golden import GOLDEN, golden_problems, golden_records
-from deploy.contracts.schemas import FOLDER, kept_schemas, write_schema
+from deploy.contracts.history import published
+from deploy.contracts.schemas import FOLDER, ROOT, kept_schemas, write_schema
 from shared.catalogue import BY_TYPE, EVENT_TYPES
 
 app = typer.Typer(
@@ -44,7 +45,8 @@ def check(folder: Folder = FOLDER, golden: Goldens = GOLDEN) -> None:
         typer.echo(line, err=True)
     if wrong:
         raise typer.Exit(1)
-    typer.echo(f"{len(EVENT_TYPES)} event contracts hold.")
+    known = "every commit that git knows" if published(ROOT, folder) else "the kept files only"
+    typer.echo(f"{len(EVENT_TYPES)} event contracts hold, compared with {known}.")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "shared" / "contracts"
 
 
+@cache
 def schema(event: type[Event]) -> dict[str, Any]:
-    """The JSON Schema of an event's data as it stands on the wire, with its topic and key."""
+    """The JSON Schema of an event's data as it stands on the wire, with its topic and key.
+
+    Made once per event: copy it before you alter it.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:updraft:schema:{event.TYPE}",
