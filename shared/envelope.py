@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -198,6 +199,7 @@ def _origin(text: str | None, own_time: datetime | None) -> datetime | None:
         return own_time
 
 
+@lru_cache(maxsize=256)  # the events of one batch share it
 def _rfc3339(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
