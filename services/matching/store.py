@@ -17,6 +17,7 @@ from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Person, Programme, Weights
 from services.matching.domain.scoring import Contribution
 from shared.catalogue import (
+    AnswerFact,
     ConcernFact,
     EmployeeUpdated,
     ParticipantFact,
@@ -24,6 +25,19 @@ from shared.catalogue import (
     SessionFact,
 )
 from shared.database import Database, Transaction
+from shared.projections import Projection, Projections
+
+PROJECTIONS = Projections(
+    (
+        Projection("employees", EmployeeUpdated.TOPIC),
+        Projection("reporting", EmployeeUpdated.TOPIC),
+        Projection("programmes", ProgrammeFact.TOPIC, own=("last_scheduled_on",)),
+        Projection("participants", ParticipantFact.TOPIC),
+        Projection("sessions", SessionFact.TOPIC),
+        Projection("answers", AnswerFact.TOPIC),
+        Projection("concerns", ConcernFact.TOPIC),
+    )
+)
 
 Versioned = TypeVar("Versioned", EmployeeUpdated, ParticipantFact, ProgrammeFact, SessionFact)
 

@@ -38,7 +38,11 @@ _OUTCOMES: dict[type[NotificationFact], str] = {
 @handlers.batch(EmployeeUpdated)
 async def remember_employees(events: Sequence[EmployeeUpdated], tx: Transaction) -> None:
     """Keep people's work attributes; every programme counts who could take part."""
-    await store.remember_employees(_rows(events), tx)
+    rows = [
+        row | {"arrived_at": tx.received_at(event).isoformat()}
+        for event, row in zip(events, _rows(events), strict=True)
+    ]
+    await store.remember_employees(rows, tx)
     erased = [event.employee_id for event in events if event.erased]
     if erased:
         await store.forget_employees(erased, tx)

@@ -79,18 +79,18 @@ async def remember_employees(rows: Rows, tx: Transaction) -> None:
             dotted_line_manager_ids, start_date, leaves_on, effective_from, arrived_at,
             lag_seconds)
         SELECT employee_id, version, status, job_level, department, country, manager_id,
-               dotted_line_manager_ids, start_date, leaves_on, effective_from, $2,
+               dotted_line_manager_ids, start_date, leaves_on, effective_from, arrived_at,
                -- A change that HR announced ahead is due when it takes effect, not before.
-               greatest(0, extract(epoch FROM $2 - greatest(received_at, effective_from)))
+               greatest(0, extract(epoch FROM arrived_at - greatest(received_at, effective_from)))
                    * CASE WHEN received_at IS NOT NULL THEN 1 END
         FROM jsonb_to_recordset($1) AS e(
             employee_id text, version int, status text, job_level int, department text,
             country text, manager_id text, dotted_line_manager_ids text[], start_date date,
-            leaves_on date, effective_from timestamptz, received_at timestamptz)
+            leaves_on date, effective_from timestamptz, received_at timestamptz,
+            arrived_at timestamptz)
         ON CONFLICT DO NOTHING
         """,
         rows,
-        tx.now,
     )
 
 
