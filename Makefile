@@ -6,6 +6,22 @@ LOCKS := deploy/locks
 ASYNCAPI := tests/contracts/asyncapi
 SHELL := /bin/bash
 
+KAFKA ?= embedded
+# These start Apache Kafka themselves, and need Java for it.
+ON_APACHE := tests/integration/local/apache tests/integration/security
+WORKERS := -n 3 --dist loadgroup
+ifeq ($(KAFKA),embedded)
+  TESTS ?= $(ON_APACHE:%=--ignore=%)
+else ifeq ($(KAFKA),apache)
+  TESTS ?= tests/integration tests/e2e
+else
+  TESTS ?= tests/integration tests/e2e $(ON_APACHE:%=--ignore=%)
+  ifneq ($(KAFKA),docker)
+    # On one cluster for all, each test that wants the topics to itself must be alone.
+    WORKERS := -n 0
+  endif
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test chaos check format lock contracts asyncapi clean
 
@@ -18,8 +34,8 @@ demo: $(VENV)/.local ## play six months of a programme on the embedded stack (HR
 up: $(VENV)/.local ## run the embedded stack until Ctrl-C, with its data in .updraft/
 	@$(BIN)/updraft up $(UP_ARGS)
 
-test: $(VENV)/.dev ## run all tests on the embedded stack
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(TEST_ARGS)
+test: $(VENV)/.dev ## run all tests (KAFKA=apache|docker|host:port: those that need a broker, on that one)
+	@$(BIN)/python -m pytest $(WORKERS) --kafka '$(KAFKA)' $(TESTS) $(TEST_ARGS)
 
 chaos: $(VENV)/.dev ## kill everything under load, then look for what was lost (SEED=… MINUTES=10 KAFKA=apache|embedded NODES=1|3)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) \

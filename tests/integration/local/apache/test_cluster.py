@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from deploy.local.broker import create_topics
 from deploy.local.kafka.cluster import ApacheKafka
 from deploy.local.process import StackError
 from deploy.reading import count_records
+from shared.service import new_producer
+from shared.settings import KafkaSettings, ServiceSettings
 
 
 @pytest.fixture
@@ -174,6 +177,20 @@ async def test_records_are_counted_where_older_ones_were_deleted(kafka: ApacheKa
     counts = await count_records(servers, [topic, emptied, "no-such-topic"])
 
     assert counts == {topic: 20, emptied: 0}
+
+
+async def test_the_largest_record_that_a_service_sends_is_taken(kafka: ApacheKafka) -> None:
+    await create_topics(kafka.bootstrap_servers)
+    settings = ServiceSettings(kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers))
+    producer = new_producer(settings)
+    await producer.start()
+    try:
+        # Just within the client's own limit; random, so that it cannot be made smaller.
+        largest = os.urandom(8 * 1024 * 1024 - 1024)
+        written = await producer.send_and_wait("updraft.employees", largest, key=b"k")
+    finally:
+        await producer.stop()
+    assert written.topic == "updraft.employees"
 
 
 async def test_a_node_that_cannot_start_is_told_with_its_last_lines(folder: Path) -> None:
