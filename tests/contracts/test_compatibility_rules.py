@@ -149,6 +149,15 @@ def test_a_part_under_another_name_is_the_same_contract() -> None:
     assert changed(PairCreated, change) == []
 
 
+def test_the_order_of_what_has_none_does_not_matter_inside_a_choice_either() -> None:
+    def either(words: list[str]) -> dict[str, Any]:
+        choice = [{"enum": words}, {"type": "integer"}]
+        return {"properties": {"size": {"anyOf": choice}}, "required": ["size"]}
+
+    assert breaking_changes(either(["small", "large"]), either(["large", "small"])) == []
+    assert breaking_changes(either(["small", "large"]), either(["large"])) != []
+
+
 def test_a_part_that_holds_itself_can_be_compared() -> None:
     tree = {
         "properties": {"child": {"$ref": "#/$defs/Node"}},
