@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from services.registration.participation import end_participations, ends_partici
 from services.registration.store import directory
 from shared.catalogue import ContactUpdated, EmployeeUpdated, Event
 from shared.database import Transaction
+
+_STEPS_IN_A_ROW = 25
+"""Told before the loop may send rows to Postgres and take its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,15 @@ class Roster:
 
     async def save(self, tx: Transaction) -> None:
         """Write what changed and publish each new state of an employee or a contact, in order."""
+        # Postgres writes the rows while the events are made.
+        saving = asyncio.create_task(self._write(tx))
+        try:
+            departures = await self._tell(tx)
+        finally:
+            await saving
+        await end_participations(tx, departures)
+
+    async def _write(self, tx: Transaction) -> None:
         changed = [
             (loaded, self.people[each])
             for each, loaded in self._loaded.items()
@@ -76,15 +89,20 @@ class Roster:
         erased = [new.employee_id for _, new in changed if new.erased]
         if erased:
             await directory.forget_parked_records(tx.connection, erased)
+
+    async def _tell(self, tx: Transaction) -> list[tuple[Employee, Event | None]]:
+        """Publish the steps; returns the states in which somebody left, each with its cause."""
         departures = []
-        for step in self._steps:
+        for position, step in enumerate(self._steps):
+            if position % _STEPS_IN_A_ROW == 0:
+                await asyncio.sleep(0)
             before, after = step.before.employee, step.after.employee
             _tell_contact(tx, step)
             if after is not None and after is not before:
                 tx.publish(_employee_updated(after, tx, step.cause), cause=step.cause)
                 if ends_participation(before, after):
                     departures.append((after, step.cause))
-        await end_participations(tx, departures)
+        return departures
 
 
 def _moves(person: Person, manager_id: str | None) -> bool:
