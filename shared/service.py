@@ -240,7 +240,12 @@ async def _start_broker(broker: KafkaBroker, *, login: str) -> None:
             await broker.start()
         except (OSError, KafkaError) as error:
             # What the client says of a broker that hangs up is no more than that.
-            log.warning("broker_not_reachable", error=type(error).__name__, login=login)
+            log.warning(
+                "broker_not_reachable",
+                error=type(error).__name__,
+                reason=str(error),
+                login=login,
+            )
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
