@@ -292,6 +292,8 @@ async def living_pairs_of_employees(tx: Transaction, moved: Moved) -> list[UUID]
         """
         WITH RECURSIVE below (employee_id) AS (
             SELECT unnest($1::text[])
+            -- a company that is read in has no pairs yet, and need not be walked for each manager
+            WHERE EXISTS (SELECT FROM pairs WHERE status IN ('proposed', 'active', 'paused'))
             UNION  -- not ALL: a circle of managers must not run for ever
             SELECT reporting.employee_id
             FROM below JOIN reporting ON reporting.manager_id = below.employee_id
