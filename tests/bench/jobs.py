@@ -42,6 +42,11 @@ class Job:
         answer: dict[str, Any] = json.loads(self._answer.read_text())
         return answer
 
+    def check(self) -> None:
+        """Raise StackError if a process that should go on has ended."""
+        if not self._child.running:
+            raise self._child.failure("died")
+
     def stop(self) -> None:
         """End it."""
         self._child.stop(grace_seconds=2)

@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.local.process import StackError
 from tests.bench import tables
 
-_PERSON_IN = {"outbox": "key", "inbox": "event_id"}
+_PERSON_IN = {"outbox": "aggregateid", "inbox": "event_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ async def keep_outcome(
         names = await tables.columns(connection, schema, table)
         column = _PERSON_IN.get(table, "employee_id")
         if column not in names:
-            raise StackError(f"rows of {schema}.{table} do not tell whom they are about: {names}")
+            raise StackError(f"rows of {schema}.{table} do not tell whom they are about: {list(names)}")
         text = io.BytesIO()
         await connection.copy_from_query(
             f"SELECT {column}, {', '.join(names)} FROM {schema}.{table}", output=text
@@ -44,7 +44,7 @@ async def keep_outcome(
             key, _, row = line.partition(b"\t")
             person = key.decode()
             lines[people_of_events[person] if table == "inbox" else person] += row
-        outcome.append(TableOutcome(table, names, dict(lines)))
+        outcome.append(TableOutcome(table, list(names), dict(lines)))
     file.write_bytes(pickle.dumps(outcome))
 
 

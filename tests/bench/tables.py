@@ -13,11 +13,14 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _KEPT = "migrations"
 
 
-async def columns(connection: Connection, schema: str, table: str) -> list[str]:
-    """The columns that a row is written with; those that Postgres fills in itself are left out."""
+async def columns(connection: Connection, schema: str, table: str) -> dict[str, str]:
+    """The columns that a row is written with, and their types, in order.
+
+    Those that Postgres fills in itself are left out.
+    """
     rows = await connection.fetch(
         """
-        SELECT column_name FROM information_schema.columns
+        SELECT column_name AS name, data_type AS type FROM information_schema.columns
         WHERE table_schema = $1 AND table_name = $2 AND is_generated = 'NEVER'
           AND is_identity = 'NO'
         ORDER BY ordinal_position
@@ -25,7 +28,7 @@ async def columns(connection: Connection, schema: str, table: str) -> list[str]:
         schema,
         table,
     )
-    return [row["column_name"] for row in rows]
+    return {row["name"]: row["type"] for row in rows}
 
 
 async def filled(connection: Connection, schema: str) -> list[str]:
@@ -78,13 +81,13 @@ async def refill(
     connection: Connection, schema: str, table: str, aside: str, *, copies: int = 1
 ) -> None:
     """Fill a table with the rows put aside, in their order; further copies get ids of their own."""
-    names = await columns(connection, schema, table)
+    known = await columns(connection, schema, table)
     values = [
-        "CASE WHEN copy = 1 THEN event_id ELSE gen_random_uuid() END" if n == "event_id" else n
-        for n in names
+        f"CASE WHEN copy = 1 THEN {name} ELSE gen_random_uuid() END" if kind == "uuid" else name
+        for name, kind in known.items()
     ]
     await connection.execute(
-        f"INSERT INTO {schema}.{table} ({', '.join(names)}) SELECT {', '.join(values)}"
+        f"INSERT INTO {schema}.{table} ({', '.join(known)}) SELECT {', '.join(values)}"
         f" FROM generate_series(1, {copies}) AS copy, {aside}"
     )
 
@@ -98,21 +101,10 @@ async def multiply(
     the people there begin with.
     """
     for table in await filled(connection, schema):
-        values = []
-        for row in await connection.fetch(
-            """
-            SELECT column_name AS name, data_type AS type FROM information_schema.columns
-            WHERE table_schema = $1 AND table_name = $2 AND is_generated = 'NEVER'
-              AND is_identity = 'NO'
-            ORDER BY ordinal_position
-            """,
-            schema,
-            table,
-        ):
-            values.append((row["name"], _copied(row["name"], row["type"], mark)))
+        known = await columns(connection, schema, table)
+        values = [_copied(name, kind, mark) for name, kind in known.items()]
         await connection.execute(
-            f"INSERT INTO {schema}.{table} ({', '.join(name for name, _ in values)})"
-            f" SELECT {', '.join(value for _, value in values)}"
+            f"INSERT INTO {schema}.{table} ({', '.join(known)}) SELECT {', '.join(values)}"
             f" FROM {schema}.{table}, generate_series(1, {copies}) AS copy"
         )
     await connection.execute("VACUUM ANALYZE")

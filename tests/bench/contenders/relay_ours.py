@@ -28,7 +28,13 @@ async def relay(task: dict[str, Any]) -> dict[str, Any]:
         began = began or time.perf_counter()
         return new_producer(settings)
 
-    ours = Relay(database, producer=producer, batch=settings.outbox.batch)
+    ours = Relay(
+        database,
+        producer=producer,
+        batch=settings.outbox.batch,
+        shards=settings.outbox.shards,
+        silence_seconds=settings.outbox.silence_seconds,
+    )
     running = asyncio.create_task(ours.run())
     ended = await until_empty(task["dsn"], f"{task['service']}.outbox", "seq")
     ours.stop()
