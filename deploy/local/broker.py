@@ -162,7 +162,9 @@ async def create_topics(bootstrap_servers: str, wanted: Sequence[Topic] | None =
     """Create the topics that do not exist yet; returns how many those were."""
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    from deploy.reading import security_arguments
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, **security_arguments())
     await admin.start()
     try:
         known = set(await admin.list_topics())

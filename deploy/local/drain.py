@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from deploy.local.broker import topics
-from deploy.reading import end_offsets
+from deploy.reading import end_offsets, security_arguments
 
 _PAUSE_SECONDS = 0.05
 
@@ -36,8 +36,10 @@ async def drained(
     }
     deadline = time.monotonic() + within_seconds
     everything = sorted({tp for tps in read.values() for tp in tps})
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, **security_arguments())
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, **security_arguments(), enable_auto_commit=False
+    )
     await admin.start()
     await consumer.start()
     consumer.assign(everything)
