@@ -360,11 +360,22 @@ def _rooted(part: Any) -> Any:
     rooted = {name: _rooted(value) for name, value in part.items()}
     if isinstance(rooted.get("properties"), dict):
         rooted["properties"] = {
-            # The library's titles only repeat the names.
-            name: {key: value for key, value in field.items() if key != "title"}
+            name: _titled(field, f"{rooted['title']}{_pascal(name)}")
             for name, field in rooted["properties"].items()
         }
     return rooted
+
+
+def _titled(field: dict[str, Any], title: str) -> dict[str, Any]:
+    """A field whose own type, if it makes one, has a name: generated clients are read by people."""
+    rest = {name: value for name, value in field.items() if name != "title"}
+    if "anyOf" in rest:
+        rest["anyOf"] = [_titled(option, title) for option in rest["anyOf"]]
+    return {"title": title, **rest} if rest.keys() & {"enum", "allOf"} else rest
+
+
+def _pascal(name: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
 def _key(event: type[Event]) -> dict[str, Any]:

@@ -124,6 +124,26 @@ def test_every_field_of_an_event_says_what_it_means(name: str) -> None:
         assert bare == [], model["title"]
 
 
+@each_document
+def test_every_type_that_a_client_would_generate_has_a_name_of_its_own(
+    document: dict[str, Any],
+) -> None:
+    def made(part: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(part, dict):
+            if part.keys() & {"enum", "allOf"} and part.get("type") != "object":
+                yield part
+            for name, value in part.items():
+                yield from made(value if name not in ("examples", "default") else None)
+        elif isinstance(part, list):
+            for item in part:
+                yield from made(item)
+
+    names = [part.get("title") for part in made(document["components"]["schemas"])]
+    assert names
+    assert None not in names
+    assert len(set(names)) == len(names)
+
+
 def test_every_event_has_an_example_on_its_own_key() -> None:
     assert examples().keys() == BY_TYPE.keys()
 
