@@ -23,7 +23,7 @@ else
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test chaos check format lock contracts asyncapi clean
+.PHONY: help demo up test chaos bench check format lock contracts asyncapi clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ test: $(VENV)/.dev ## run all tests (KAFKA=apache|docker|host:port: those that n
 chaos: $(VENV)/.dev ## kill everything under load, then look for what was lost (SEED=… MINUTES=10 KAFKA=apache|embedded NODES=1|3)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) \
 	  --kafka $(or $(KAFKA),apache) --nodes $(or $(NODES),1) $(CHAOS_ARGS)
+
+bench: $(VENV)/.dev ## measure relay, consumer, growth and the whole flow on Apache Kafka (BENCH_ARGS='--only relay --quick')
+	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, event contracts
 	$(BIN)/ruff format --check .

@@ -21,7 +21,7 @@ from deploy.local.process import StackError
 from shared.envelope import Record, decode
 from tests.bench import jobs, people, tables
 from tests.bench.figures import Comparison, Series, at_least
-from tests.bench.outcome import keep_outcome
+from tests.bench.outcome import keep_outcome, outcome_of
 from tests.bench.report import Row
 from tests.bench.rounds import Contender, Plan, interleaved
 from tests.bench.servers import Servers
@@ -90,9 +90,8 @@ class _Contest:
         self._plan.says("what they come to")
         await self._take_in("intake_ours", self._records, "-prime")
         self._tables = await tables.filled(self._connection, SERVICE)
-        await keep_outcome(
-            self._connection, SERVICE, dict(map(_event_and_person, records)), self._outcome
-        )
+        outcome = await outcome_of(self._connection, SERVICE, dict(map(_event_and_person, records)))
+        keep_outcome(outcome, self._outcome)
 
     async def _rate(self, name: str, contender: str, number: int) -> Mapping[str, float]:
         await tables.empty(self._connection, SERVICE)

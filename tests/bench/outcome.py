@@ -25,16 +25,18 @@ class TableOutcome:
     """By the person that they are about."""
 
 
-async def keep_outcome(
-    connection: tables.Connection, schema: str, people_of_events: Mapping[str, str], file: Path
-) -> None:
-    """Write what the tables of a schema hold now; each row must tell whom it is about."""
+async def outcome_of(
+    connection: tables.Connection, schema: str, people_of_events: Mapping[str, str]
+) -> list[TableOutcome]:
+    """What the tables of a schema hold now; each row must tell whom it is about."""
     outcome = []
     for table in await tables.filled(connection, schema):
         names = await tables.columns(connection, schema, table)
         column = _PERSON_IN.get(table, "employee_id")
         if column not in names:
-            raise StackError(f"rows of {schema}.{table} do not tell whom they are about: {list(names)}")
+            raise StackError(
+                f"rows of {schema}.{table} do not tell whom they are about: {list(names)}"
+            )
         text = io.BytesIO()
         await connection.copy_from_query(
             f"SELECT {column}, {', '.join(names)} FROM {schema}.{table}", output=text
@@ -45,6 +47,11 @@ async def keep_outcome(
             person = key.decode()
             lines[people_of_events[person] if table == "inbox" else person] += row
         outcome.append(TableOutcome(table, list(names), dict(lines)))
+    return outcome
+
+
+def keep_outcome(outcome: list[TableOutcome], file: Path) -> None:
+    """Write it down for a process that copies it."""
     file.write_bytes(pickle.dumps(outcome))
 
 

@@ -10,7 +10,11 @@ from deploy.local.hr import HrRecord, hr_record
 
 _SOURCE = "urn:hr:bench"
 _DEPARTMENTS = ("Platform", "Payments", "Research", "Sales North", "Sales South", "Legal", "People")
-_PLACES = (("Paris", "FR", "Europe/Paris"), ("Leeds", "GB", "Europe/London"), ("Pune", "IN", "Asia/Kolkata"))
+_PLACES = (
+    ("Paris", "FR", "Europe/Paris"),
+    ("Leeds", "GB", "Europe/London"),
+    ("Pune", "IN", "Asia/Kolkata"),
+)
 _SKILLS = ("Python", "SQL", "Rust", "Prompting", "Figma", "Kotlin", "Excel", "Negotiation")
 _SPAN_OF_CONTROL = 8
 

@@ -108,9 +108,7 @@ class _Contest:
         count = self._fewer[name]
         await self._outbox.connection.execute(_FILL[contender], count, _TOPIC)
         await tables.settle(self._outbox.connection)
-        work = jobs.done(
-            contender, **self._task(what="relay", workers=workers), peers=self._peers
-        )
+        work = jobs.done(contender, **self._task(what="relay", workers=workers), peers=self._peers)
         return {name: await self._rate(count, work)}
 
     async def _rate(self, count: int, work: Awaitable[Mapping[str, float]]) -> float:

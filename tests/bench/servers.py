@@ -81,9 +81,7 @@ class Servers:
         if kind == "apache":
             found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", POM.read_text())
             self.versions["Apache Kafka"] = found[1] if found else "of pom.xml"
-            return self._stack.enter_context(
-                ApacheKafka(self.folder / "kafka")
-            ).bootstrap_servers
+            return self._stack.enter_context(ApacheKafka(self.folder / "kafka")).bootstrap_servers
         if kind == "embedded":
             self.versions["Kafka"] = "embedded (Tansu, memory only)"
             broker = start_broker(self.folder)
@@ -150,4 +148,3 @@ class Servers:
             self.bootstrap_servers, list(names) or [topic.name for topic in topics()]
         )
         return sum(ends.values())
-

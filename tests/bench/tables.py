@@ -92,9 +92,7 @@ async def refill(
     )
 
 
-async def multiply(
-    connection: Connection, schema: str, mark: str, copies: int
-) -> None:
+async def multiply(connection: Connection, schema: str, mark: str, copies: int) -> None:
     """Add copies of all rows of a schema, with people of their own.
 
     In texts and documents, `mark` becomes `<mark><number of the copy>`: it must be what the ids of

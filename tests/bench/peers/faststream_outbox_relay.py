@@ -1,5 +1,8 @@
 """faststream-outbox: rows of its table to Kafka by a stacked decorator, as its tutorial shows."""
 
+# Its libraries are in the environment of the peers only.
+# mypy: disable-error-code="import-not-found, untyped-decorator"
+
 from __future__ import annotations
 
 import logging

@@ -1,5 +1,8 @@
 """txoutbox: its Postgres storage and its relay, with one function that publishes to Kafka."""
 
+# Its libraries are in the environment of the peers only.
+# mypy: disable-error-code="import-not-found"
+
 from __future__ import annotations
 
 import time
