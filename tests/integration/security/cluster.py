@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deploy.access import principals_of
 from deploy.local.broker import topics
 from deploy.local.issuer import AUDIENCE
 from deploy.local.kafka.cluster import SMALL_JVM, ApacheKafka
-from shared.settings import KafkaSettings, ServiceSettings
+from shared.settings import KafkaSettings
 from tests.certificates import Authority
 from tests.integration.security.issuer import TokenIssuer
 
@@ -55,7 +57,7 @@ class SecuredKafka:
     def certificate(self, principal: str, authority: Authority | None = None) -> KafkaSettings:
         """The settings of a principal that shows a certificate, by default one that is trusted."""
         issued = (authority or self.authority).issue(principal)
-        certificate, key = issued.write(self.folder / issued.certificate.serial_number.__str__())
+        certificate, key = issued.write(self.folder / str(issued.certificate.serial_number))
         return self._settings(
             "MTLS",
             {"security_protocol": "SSL", "certificate_file": certificate, "key_file": key},
@@ -142,6 +144,17 @@ def _properties(folder: Path, issuer: TokenIssuer) -> dict[str, str]:
     }
 
 
-def service_settings(kafka: KafkaSettings) -> ServiceSettings:
-    """The settings of a service that connects so."""
-    return ServiceSettings(kafka=kafka)
+def variables(kafka: KafkaSettings) -> dict[str, str]:
+    """The environment that gives a process these settings."""
+    given = kafka.model_dump(exclude_unset=True)
+    for secret in ("password", "oauth_client_secret"):
+        if given.get(secret):
+            given[secret] = given[secret].get_secret_value()
+    return {f"UPDRAFT_KAFKA__{name.upper()}": str(value) for name, value in given.items()}
+
+
+def log_in(monkeypatch: pytest.MonkeyPatch, kafka: KafkaSettings) -> str:
+    """Be somebody in this process, as a person at the command line is; returns the servers."""
+    for name, value in variables(kafka).items():
+        monkeypatch.setenv(name, value)
+    return kafka.bootstrap_servers

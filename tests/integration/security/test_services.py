@@ -19,26 +19,10 @@ from deploy.local.process import Child, free_port
 from deploy.local.web import http_status
 from deploy.reading import raw_records
 from shared.settings import KafkaSettings
-from tests.integration.security.cluster import SecuredKafka
+from tests.integration.security.cluster import SecuredKafka, log_in, variables
 from tests.integration.security.tls_door import TlsDoor
 
 ROOT = Path(__file__).parents[3]
-
-
-def variables(kafka: KafkaSettings) -> dict[str, str]:
-    """The environment that gives a process these settings."""
-    given = kafka.model_dump(exclude_unset=True)
-    for secret in ("password", "oauth_client_secret"):
-        if given.get(secret):
-            given[secret] = given[secret].get_secret_value()
-    return {f"UPDRAFT_KAFKA__{name.upper()}": str(value) for name, value in given.items()}
-
-
-def log_in(monkeypatch: pytest.MonkeyPatch, kafka: KafkaSettings) -> str:
-    """Be somebody in this process, as a person at the command line is; returns the servers."""
-    for name, value in variables(kafka).items():
-        monkeypatch.setenv(name, value)
-    return kafka.bootstrap_servers
 
 
 @contextmanager
