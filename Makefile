@@ -39,10 +39,17 @@ test: $(VENV)/.dev ## run all tests (KAFKA=apache|docker|host:port: those that n
 
 chaos: $(VENV)/.dev ## kill everything under load, then look for what was lost (SEED=… MINUTES=10 KAFKA=apache|embedded NODES=1|3)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) \
-	  --kafka $(or $(KAFKA),apache) --nodes $(or $(NODES),1) $(CHAOS_ARGS)
+	  --kafka $(if $(filter file,$(origin KAFKA)),apache,$(KAFKA)) --nodes $(or $(NODES),1) $(CHAOS_ARGS)
 
 bench: $(VENV)/.dev ## measure relay, consumer, growth and the whole flow on Apache Kafka (BENCH_ARGS='--only relay --quick')
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+import: $(VENV)/.dev ## send a company of a million through the whole stack on Apache Kafka (PEOPLE=…)
+	@$(BIN)/python -m tests.load import --people $(or $(PEOPLE),1000000) $(LOAD_ARGS)
+
+fuzz: $(VENV)/.dev ## send 100,000 broken records among good ones through the whole stack (RECORDS=… SEED=…)
+	@$(BIN)/python -m tests.load fuzz --records $(or $(RECORDS),100000) \
+	  $(if $(SEED),--seed $(SEED)) $(LOAD_ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, event contracts
 	$(BIN)/ruff format --check .

@@ -227,8 +227,8 @@ async def test_hr_sees_names_and_an_auditor_does_not(front: Front, company: Comp
 @pytest.mark.parametrize("role", ["hr_system", "auditor"])
 async def test_parked_records_name_the_reason_and_not_the_content(front: Front, role: str) -> None:
     await front.database.pool.execute(
-        "INSERT INTO parked (consumer, event_id, kind, topic, part, off, key, headers, payload, reason,"
-        " attempts, holds, state, parked_at)"
+        "INSERT INTO parked (consumer, event_id, kind, topic, part, off, key, headers, payload,"
+        " reason, attempts, holds, state, parked_at)"
         " VALUES ('registration', $1, 'unreadable', 'hr.employees', 1, 7, $2, '[]', $3, $4,"
         " 1, false, 'parked', now())",
         uuid4(),
