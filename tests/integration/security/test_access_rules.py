@@ -34,6 +34,9 @@ from shared.service import new_producer
 from shared.settings import ServiceSettings
 from tests.integration.security.cluster import PRINCIPALS, SecuredKafka, log_in
 
+# One cluster for all of them.
+pytestmark = pytest.mark.xdist_group("secured kafka")
+
 SERVICES = ("registration", "matching", "notifications", "metrics")
 UNLISTED = "updraft.something-else"
 REFUSED, EXISTS = 29, 36

@@ -18,6 +18,9 @@ from shared.settings import KafkaSettings, ServiceSettings
 from tests.certificates import Authority
 from tests.integration.security.cluster import SecuredKafka
 
+# One cluster for all of them.
+pytestmark = pytest.mark.xdist_group("secured kafka")
+
 Login = Callable[[SecuredKafka], KafkaSettings]
 
 

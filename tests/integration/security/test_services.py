@@ -22,6 +22,9 @@ from shared.settings import KafkaSettings
 from tests.integration.security.cluster import SecuredKafka, log_in, variables
 from tests.integration.security.tls_door import TlsDoor
 
+# One cluster for all of them.
+pytestmark = pytest.mark.xdist_group("secured kafka")
+
 ROOT = Path(__file__).parents[3]
 
 
