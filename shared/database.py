@@ -25,14 +25,18 @@ from shared.ids import new_id
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """A connection, pooled or not."""
 
-VARYING_HEADERS = (
-    "ce_time",
-    "ce_origintime",
-    "traceparent",
-    "ce_correlationid",
-    "ce_causationid",
-)
-"""What no other column of the outbox says about an event: a column each."""
+HEADER_COLUMNS = {
+    "ce_specversion": "specversion",
+    "ce_source": "source",
+    "ce_time": "time",
+    "ce_dataschema": "dataschema",
+    "content-type": "contenttype",
+    "traceparent": "traceparent",
+    "ce_correlationid": "correlationid",
+    "ce_causationid": "causationid",
+    "ce_origintime": "origintime",
+}
+"""Columns of the outbox for an event's headers, but for those that say its id, type and key."""
 
 LARGEST_EVENT = 1_000_000
 """Bytes of an event's data that fit a broker's default of a MiB, with key and headers."""
@@ -194,17 +198,7 @@ class Transaction:
         if not rows:
             return
         await self.connection.execute(
-            """
-            INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers,
-                                time, origintime, traceparent, correlationid, causationid)
-            SELECT id, topic, key, type, payload, headers::jsonb,
-                   time, origintime, traceparent, correlationid, causationid
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[],
-                        $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
-                WITH ORDINALITY AS row (id, topic, key, type, payload, headers, time, origintime,
-                                        traceparent, correlationid, causationid, position)
-            ORDER BY position
-            """,
+            _APPEND,
             [row.event_id for row in rows],
             [row.topic for row in rows],
             [row.key for row in rows],
@@ -213,12 +207,23 @@ class Transaction:
             [json.dumps(row.headers) if row.type is None else None for row in rows],
             *(
                 [row.headers.get(name) if row.type else None for row in rows]
-                for name in VARYING_HEADERS
+                for name in HEADER_COLUMNS
             ),
         )
         self.wrote_events = True
         # Only now: what was appended before a savepoint must outlive a failure inside it.
         self._outbox = []
+
+
+_HEADERS = ", ".join(HEADER_COLUMNS.values())
+_ARRAYS = ", ".join(f"${number}::text[]" for number in range(7, 7 + len(HEADER_COLUMNS)))
+_APPEND = f"""
+    INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, {_HEADERS})
+    SELECT id, topic, key, type, payload, headers::jsonb, {_HEADERS}
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], {_ARRAYS})
+        WITH ORDINALITY AS row (id, topic, key, type, payload, headers, {_HEADERS}, position)
+    ORDER BY position
+"""  # noqa: S608 - names of this module only
 
 
 class Database:

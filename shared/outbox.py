@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 import asyncpg
 
-from shared.database import Connection
+from shared.database import HEADER_COLUMNS, Connection
 
 SLOTS = 16
 """Keys are spread over so many slots, and these over the shards: each slot has its own lock, so
@@ -24,13 +24,10 @@ class OutboxRecord(NamedTuple):
     topic: str
     key: str
     type: str | None
-    time: str
-    origintime: str
-    traceparent: str
-    correlationid: str
-    causationid: str | None
     headers: str | None
     payload: bytes | None
+    attributes: Sequence[str | None]
+    """In the order of HEADER_COLUMNS."""
 
 
 async def take_slots(session: Session, slots: Sequence[int]) -> bool:
@@ -76,7 +73,7 @@ async def oldest(
         rows = await session.fetch(_OLDEST, limit, limit_bytes, busy, held)
     else:
         rows = await session.fetch(_OLDEST_OF_SLOTS, limit, limit_bytes, busy, held, slots)
-    return [OutboxRecord(*row) for row in rows]
+    return [OutboxRecord._make([*row[:7], row[7:]]) for row in rows]
 
 
 async def remove(connection: Connection, seqs: Sequence[int], *, journal: bool) -> None:
@@ -103,9 +100,9 @@ async def restore_journal(connection: Connection) -> int:
     return int(done.split()[-1])
 
 
+_ATTRIBUTES = ", ".join(HEADER_COLUMNS.values())
 _READ = """
-    SELECT seq, id::text, aggregatetype, aggregateid, type, time, origintime, traceparent,
-           correlationid, causationid, headers::text, payload
+    SELECT seq, id::text, aggregatetype, aggregateid, type, headers::text, payload, {attributes}
     FROM (
         SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) - octet_length(payload) AS before
         FROM ({rows}) AS oldest
@@ -114,13 +111,15 @@ _READ = """
     ORDER BY seq
 """
 _OLDEST = _READ.format(
+    attributes=_ATTRIBUTES,
     rows="""
         SELECT * FROM outbox
         WHERE seq <> ALL($3::bigint[]) AND aggregatetype <> ALL($4::text[])
         ORDER BY seq LIMIT $1
-    """
+    """,
 )
 _OLDEST_OF_SLOTS = _READ.format(
+    attributes=_ATTRIBUTES,
     rows="""
         SELECT own.* FROM unnest($5::bigint[]) AS slots (slot), LATERAL (
             -- as the index outbox_by_slot has it
@@ -130,7 +129,7 @@ _OLDEST_OF_SLOTS = _READ.format(
             ORDER BY seq LIMIT $1
         ) AS own
         ORDER BY seq LIMIT $1
-    """
+    """,
 )
 _DELETE = "DELETE FROM outbox WHERE seq = ANY($1)"
 _MOVE_TO_JOURNAL = """

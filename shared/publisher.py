@@ -25,6 +25,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from shared.database import HEADER_COLUMNS
 from shared.outbox import OutboxRecord
 
 _METADATA_SECONDS = 5.0
@@ -54,11 +55,8 @@ class Refused(Exception):  # noqa: N818 - named by the fact
 class Publisher:
     """Sends rows through a producer; `may_send` raises when somebody else may be sending."""
 
-    def __init__(
-        self, producer: AIOKafkaProducer, *, source: str, may_send: Callable[[], None]
-    ) -> None:
+    def __init__(self, producer: AIOKafkaProducer, *, may_send: Callable[[], None]) -> None:
         self._producer = producer
-        self._source = source.encode()
         self._may_send = may_send
 
     async def start(self) -> None:
@@ -136,34 +134,21 @@ class Publisher:
                 return Refused(first, error)
         return None
 
-    def _headers(self, row: OutboxRecord) -> Headers:
+    @staticmethod
+    def _headers(row: OutboxRecord) -> Headers:
         """The headers that `envelope.encode` gave the event."""
         if row.type is None:
             stored = json.loads(row.headers or "{}")
             return [(name, value.encode()) for name, value in stored.items()]
         headers = [
-            *_headers_of_type(row.type, self._source),
             ("ce_id", row.id.encode()),
+            ("ce_type", row.type.encode()),
             ("ce_subject", row.key.encode()),
-            ("ce_time", row.time.encode()),
-            ("ce_origintime", row.origintime.encode()),
-            ("traceparent", row.traceparent.encode()),
-            ("ce_correlationid", row.correlationid.encode()),
         ]
-        if row.causationid is not None:
-            headers.append(("ce_causationid", row.causationid.encode()))
+        for name, value in zip(HEADER_COLUMNS, row.attributes, strict=True):
+            if value is not None:
+                headers.append((name, value.encode()))
         return headers
-
-
-@lru_cache(maxsize=256)
-def _headers_of_type(event_type: str, source: bytes) -> Headers:
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_source", source),
-        ("ce_type", event_type.encode()),
-        ("ce_dataschema", f"urn:updraft:schema:{event_type}".encode()),
-        ("content-type", b"application/json"),
-    ]
 
 
 @lru_cache(maxsize=20_000)

@@ -120,7 +120,6 @@ class _Owner:
                 return
             publisher = Publisher(
                 self._relay.new_producer(),
-                source=self._database.source,
                 may_send=self._check_ownership,
             )
             try:

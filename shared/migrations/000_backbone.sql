@@ -8,12 +8,16 @@ CREATE TABLE outbox (
     aggregatetype text NOT NULL,                        -- the topic
     aggregateid   text NOT NULL,                        -- the record's key
     type          text,                                 -- null: no event of ours, see headers
-    -- What differs from event to event in the CloudEvents headers; the rest follows from the above.
+    -- The other headers of an event: Debezium makes each from a column of its own.
+    specversion   text,
+    source        text,
     time          text,
-    origintime    text,
+    dataschema    text,
+    contenttype   text,
     traceparent   text,
     correlationid text,
     causationid   text,
+    origintime    text,
     headers       jsonb,                                -- all headers of what is no event of ours
     payload       bytea,                                -- null: a tombstone
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp()
