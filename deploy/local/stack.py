@@ -604,7 +604,7 @@ def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def _restore(dsn: str) -> int:
-    from shared.relay import restore_journal
+    from shared.outbox import restore_journal
 
     connection = await asyncpg.connect(dsn)
     try:

@@ -40,7 +40,7 @@ def broker_of_stack(
     """How the stack is told which broker to run, or to use."""
     choice = pytestconfig.option.kafka
     if choice in KAFKAS:
-        settings = SETTINGS | {"UPDRAFT_KAFKA__SESSION_SECONDS": "4"}
+        settings = SETTINGS | {"UPDRAFT_KAFKA__SESSION_SECONDS": "6"}
         yield {"kafka": choice, "environment": settings}
         return
     with kafka_of_ones_own() as kafka:

@@ -186,7 +186,8 @@ class Node:
         arguments = ["format", "--config", str(self.settings), "--ignore-formatted"]
         arguments += ["--cluster-id", self._cluster.id, *self._cluster.storage_arguments]
         command = self._command("kafka.tools.StorageTool", *arguments)
-        child = Child.spawn(f"Formatting Kafka node {self.id}", command, log=self.log)
+        log = self.folder / "format.log"
+        child = Child.spawn(f"Formatting Kafka node {self.id}", command, log=log)
         try:
             while child.running:
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -281,11 +282,28 @@ class ApacheKafka:
         await asyncio.gather(*(node.prepare() for node in self.nodes))
 
     async def until_ready(self) -> None:
-        """Wait until all nodes are ready and know of one another."""
+        """Wait until all nodes are ready, know of one another, and take groups of consumers."""
         for node in self.nodes:
             await node.until_ready()
             while len(await node.members()) < self.size:
                 await asyncio.sleep(_PAUSE_SECONDS)
+        await self._until_groups_may_join()
+
+    async def _until_groups_may_join(self) -> None:
+        """Have Kafka make the topic of its groups, which it else does while the first one waits."""
+        from aiokafka.admin import AIOKafkaAdminClient
+        from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        await admin.start()
+        try:
+            while True:
+                with contextlib.suppress(GroupCoordinatorNotAvailableError):
+                    await admin.find_coordinator("any")
+                    return
+                await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            await admin.close()
 
     def stop(self) -> None:
         """End all nodes cleanly, side by side: the last of a quorum cannot do it alone."""
