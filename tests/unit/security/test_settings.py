@@ -103,6 +103,22 @@ def test_kafka_settings_that_do_not_fit_are_refused_by_name(
     assert refusal(monkeypatch, **settings)[0].startswith(told_first)
 
 
+@pytest.mark.parametrize(
+    ("settings", "given"),
+    [
+        (KafkaSettings, {"password": "hush"}),
+        (KafkaSettings, {"security_protocol": "SSL", "key_password": "hush"}),
+        (PostgresSettings, {"dsn": "postgresql://a:hush@b/c?sslmode=a", "sslmode": "require"}),
+    ],
+)
+def test_no_error_quotes_a_secret(
+    settings: type[KafkaSettings | PostgresSettings], given: dict[str, str]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings.model_validate(given)
+    assert "hush" not in str(caught.value)
+
+
 def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = refusal(monkeypatch, security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-256")
     assert [line.partition(":")[0] for line in lines] == [
