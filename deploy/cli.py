@@ -28,6 +28,7 @@ _ELSEWHERE = {
     "contracts": "deploy.contracts:app",
     "access": "deploy.access:app",
     "dlq": "deploy.dlq:app",
+    "replay": "deploy.replay.command:replay",
 }
 
 

@@ -87,7 +87,7 @@ async def invite_and_welcome(events: Sequence[ParticipantFact], tx: Transaction)
 async def tell_about_pairs(events: Sequence[PairFact], tx: Transaction) -> None:
     """Owe what the two, or their manager, are told about the state that a pair came to."""
     latest = newest(events, "pair_id")
-    changed = await projections.remember_pairs(tx, latest)
+    changed = await projections.remember_pairs(tx, events)
     programmes = await situations.programmes_of(tx, {event.programme_id for event in latest})
     owed = []
     for event in latest:
@@ -102,7 +102,7 @@ async def tell_about_pairs(events: Sequence[PairFact], tx: Transaction) -> None:
 async def tell_about_sessions(events: Sequence[SessionFact], tx: Transaction) -> None:
     """Owe calendar entries and requests to confirm; have the nudge rules look at the pairs."""
     latest = newest(events, "session_id")
-    changed = await projections.remember_sessions(tx, latest)
+    changed = await projections.remember_sessions(tx, events)
     changes = [event for event in latest if event.session_id in changed]
     await projections.look_again_at_pairs(tx, sorted({event.pair_id for event in changes}))
     await messages.owe(

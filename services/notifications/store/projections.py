@@ -35,6 +35,23 @@ def newest(events: Sequence[E], id_field: str) -> list[E]:
     return list(best.values())
 
 
+def _in_turn(events: Sequence[E], id_field: str) -> list[list[E]]:
+    """The same events in lists that hold each aggregate once, its lowest version first.
+
+    What depends on a state in between must not depend on how many states came in one batch.
+    """
+    turns: list[dict[Any, E]] = []
+    for event in sorted(events, key=lambda event: event.version):  # type: ignore[attr-defined]
+        key = getattr(event, id_field)
+        for turn in turns:
+            if key not in turn:
+                turn[key] = event
+                break
+        else:
+            turns.append({key: event})
+    return [list(turn.values()) for turn in turns]
+
+
 def _rows(events: Sequence[Event]) -> list[dict[str, Any]]:
     return [event.model_dump(mode="json") for event in events]
 
@@ -147,6 +164,11 @@ async def remember_participants(
 
 async def remember_pairs(tx: Transaction, pairs: Sequence[PairFact]) -> set[UUID]:
     """Keep the state of pairs; returns those that are new or changed, to be looked at now."""
+    changed = [await _remember_pairs(tx, turn) for turn in _in_turn(pairs, "pair_id")]
+    return set().union(*changed)
+
+
+async def _remember_pairs(tx: Transaction, pairs: Sequence[PairFact]) -> set[UUID]:
     rows = await tx.connection.fetch(
         """
         INSERT INTO pairs AS t (pair_id, programme_id, version, status, mentor_employee_id,
@@ -179,6 +201,11 @@ async def remember_pairs(tx: Transaction, pairs: Sequence[PairFact]) -> set[UUID
 
 async def remember_sessions(tx: Transaction, sessions: Sequence[SessionFact]) -> set[UUID]:
     """Keep the state of sessions; returns those that are new or changed."""
+    changed = [await _remember_sessions(tx, turn) for turn in _in_turn(sessions, "session_id")]
+    return set().union(*changed)
+
+
+async def _remember_sessions(tx: Transaction, sessions: Sequence[SessionFact]) -> set[UUID]:
     rows = await tx.connection.fetch(
         """
         INSERT INTO sessions AS t (session_id, pair_id, programme_id, version, status,

@@ -1,0 +1,1 @@
+"""`updraft replay`: rebuilds a service's projections from its topics, without side effects."""
