@@ -108,7 +108,7 @@ def test_kafka_settings_that_do_not_fit_are_refused_by_name(
     [
         (KafkaSettings, {"password": "hush"}),
         (KafkaSettings, {"security_protocol": "SSL", "key_password": "hush"}),
-        (PostgresSettings, {"dsn": "postgresql://a:hush@b/c?sslmode=a", "sslmode": "require"}),
+        (PostgresSettings, {"dsn": "//:hush@b?sslmode=a", "sslmode": "require"}),
     ],
 )
 def test_no_error_quotes_a_secret(
