@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from deploy.local.process import StackError
 
@@ -137,7 +138,20 @@ def as_json(record: Any) -> dict[str, Any]:
         "partition": record.partition,
         "offset": record.offset,
         "data": _data(record.value),
+        **_why_parked(headers),
     }
+
+
+def _why_parked(headers: dict[str, str]) -> dict[str, Any]:
+    """On a dead-letter topic: where the record comes from, and why it could not be applied."""
+    if "updraft-reason" not in headers:
+        return {}
+    told = {
+        name.removeprefix("updraft-"): unquote(value)
+        for name, value in headers.items()
+        if name.startswith("updraft-")
+    }
+    return {"parked": told}
 
 
 def _data(value: bytes | None) -> Any:

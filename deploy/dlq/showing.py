@@ -15,7 +15,8 @@ from rich.text import Text
 from deploy.dlq.records import Action, Alike, Parked
 from shared.envelope import Record
 
-_WIDE = 130
+_SHORTEST_REASON = 30
+_GAP = 2
 _MOST_REASONS = 20
 _MOST_BYTES = 2048
 _SHORT_ID = 8
@@ -45,43 +46,46 @@ def short(parked: Parked) -> str:
 
 
 def show_list(console: Console, listed: Sequence[Parked]) -> None:
-    """One row per record; on a narrow terminal, two lines."""
-    if not listed:
-        return
+    """One row per record; where the reason would not fit beside it, a few short lines."""
     services = len({each.service for each in listed}) > 1
-    if console.width >= _WIDE:
-        console.print(_table(listed, services))
-    else:
-        for each in listed:
-            console.print(*_two_lines(each, services, console.width), sep="\n")
-
-
-def _table(listed: Sequence[Parked], services: bool) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", *(["service"] if services else []), "place"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("key", no_wrap=True, max_width=36)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("tries", justify="right")
-    table.add_column("parked at", no_wrap=True)
-    table.add_column("wait", justify="right")
-    table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
+    rows = [_row(each, services) for each in listed]
+    taken = sum(
+        max(map(len, column)) + _GAP for column in zip(_headings(services), *rows, strict=True)
+    )
+    if listed and console.width - taken >= _SHORTEST_REASON:
+        table = Table(box=None, pad_edge=False)
+        for heading in _headings(services):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("reason", no_wrap=True)
+        for each, row in zip(listed, rows, strict=True):
+            reason = Text(each.reason)
+            reason.truncate(console.width - taken, overflow="ellipsis")
+            table.add_row(*map(Text, row), reason)
+        console.print(table)
+        return
     for each in listed:
-        table.add_row(
-            short(each),
-            *([each.service] if services else []),
-            _place(each),
-            Text(text_of(each.key)),
-            _kind(each),
-            str(each.attempts),
-            _moment(each.parked_at),
-            f"{each.behind:,}" if each.behind else "",
-            Text(each.reason),
-        )
-    return table
+        console.print(*_short_lines(each, services, console.width), sep="\n")
 
 
-def _two_lines(each: Parked, services: bool, width: int) -> Iterator[Text]:
+def _headings(services: bool) -> list[str]:
+    who = ["service"] if services else []
+    return ["id", *who, "place", "key", "kind", "tries", "parked at", "wait"]
+
+
+def _row(each: Parked, services: bool) -> list[str]:
+    return [
+        short(each),
+        *([each.service] if services else []),
+        _place(each),
+        text_of(each.key),
+        _kind(each),
+        str(each.attempts),
+        _moment(each.parked_at),
+        f"{each.behind:,}" if each.behind else "",
+    ]
+
+
+def _short_lines(each: Parked, services: bool, width: int) -> Iterator[Text]:
     first = Text(f"{short(each)}  ", style="bold")
     first.append(_place(each), style="not bold")
     first.append(f"  {text_of(each.key)}", style="cyan not bold")
