@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import tracing
 from shared.auth import Principal, RoleName, TokenRefused
 from shared.clock import Clock
-from shared.database import Database, Transaction
+from shared.database import Database, TooLarge, Transaction
 
 log = structlog.get_logger()
 
@@ -107,6 +107,9 @@ def add_problem_answers(app: FastAPI) -> None:
         )
         return _problem_response(document)
 
+    async def too_large(_: Request, error: Exception) -> Response:
+        return _problem_response(problem_document(413, str(error), remedy="Send less at once."))
+
     async def failed(_: Request, error: Exception) -> Response:
         log.error("request_failed", error=type(error).__name__, exc_info=error)
         return _problem_response(
@@ -116,6 +119,7 @@ def add_problem_answers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, not_valid)
+    app.add_exception_handler(TooLarge, too_large)
     app.add_exception_handler(Exception, failed)
 
 

@@ -15,7 +15,7 @@ import asyncpg
 
 from shared import telemetry, tracing
 from shared.catalogue import EVENT_TYPES
-from shared.database import Database, Transaction
+from shared.database import Database, TooLarge, Transaction
 from shared.envelope import Envelope, Record, UnknownType, Unreadable, decode
 from shared.handlers import Handlers, Rejected
 from shared.parking import (
@@ -217,15 +217,18 @@ class Inbound:
                     telemetry.EVENT_AGE.labels(self._service).observe(max(0.0, age))
 
 
+_FOR_GOOD = (Rejected, TooLarge)
+
+
 class _Failures:
     """What becomes of a record whose handler fails."""
 
     def __init__(self, park: bool, attempt: int) -> None:
-        self.tolerated: tuple[type[Exception], ...] = (Exception,) if park else (Rejected,)
+        self.tolerated: tuple[type[Exception], ...] = (Exception,) if park else _FOR_GOOD
         self._attempt = attempt
 
     def parked(self, envelope: Envelope, error: Exception) -> Parked:
-        if isinstance(error, Rejected):
+        if isinstance(error, _FOR_GOOD):
             return _rejected(envelope, str(error))
         # The message of a foreign error may quote a value of the record, so only its kind is told.
         kind = type(error).__name__

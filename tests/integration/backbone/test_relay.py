@@ -21,14 +21,16 @@ from prometheus_client import REGISTRY
 
 from shared import outbox
 from shared.catalogue import ContactUpdated
-from shared.database import Database, OutboxRow, TooLarge
-from shared.envelope import Record, decode
+from shared.database import Database, OutboxRow, TooLarge, Transaction
+from shared.envelope import Record, decode, json_value
+from shared.handlers import Handlers
 from shared.inbound import TRANSIENT
 from shared.outbox import SLOTS, OutboxRecord
 from shared.publisher import Publisher
 from shared.relay import Relay
 from shared.service import new_producer
 from shared.settings import KafkaSettings, ServiceSettings
+from shared.testing import deliver, published
 from tests.kafka import Kafka
 
 DatabaseFor = Callable[[str], Awaitable[Database]]
@@ -384,6 +386,24 @@ async def test_an_event_that_no_broker_would_take_is_refused_before_it_is_writte
         async with database.transaction() as tx:
             tx.publish(contact("k", name="x" * 200))
     assert await left(database) == 0
+
+
+async def test_a_record_that_leads_to_too_large_an_event_is_parked_with_the_reason(
+    database: Database,
+) -> None:
+    handlers = Handlers()
+
+    @handlers.each(ContactUpdated)
+    async def repeat(event: ContactUpdated, tx: Transaction) -> None:
+        tx.publish(event)
+
+    database.largest_event = 300
+    events = [contact("a"), contact("b", name="x" * 200), contact("c")]
+    reasons = await deliver(handlers, database, *events)
+    assert [reason.split(",")[0] for reason in reasons] == [
+        f"value: leads to {ContactUpdated.TYPE} of {len(json_value(events[1]))} bytes"
+    ]
+    assert [event.key for event in await published(database)] == ["a", "c"]
 
 
 async def test_the_table_stays_small_however_many_events_pass(database: Database) -> None:
