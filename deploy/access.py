@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -36,7 +37,7 @@ _EVERYBODY = "User:*"
 _ANY_HOST = "*"
 _NO_AUTHORIZER = 54
 _AT_ONCE = 50
-_LOOKS = 100
+_IN_FORCE_WITHIN_SECONDS = 60.0
 _BETWEEN_LOOKS_SECONDS = 0.1
 _ALLOW = 3
 _ANY = 1
@@ -368,7 +369,8 @@ async def apply_to(
 
 async def _until_in_force(admin: AIOKafkaAdminClient, wanted: Sequence[Right]) -> None:
     """Wait until a broker knows all of it: the controller says yes a moment earlier."""
-    for _ in range(_LOOKS):
+    deadline = time.monotonic() + _IN_FORCE_WITHIN_SECONDS
+    while time.monotonic() < deadline:
         if not compared(wanted, await granted_rights(admin)).missing:
             return
         await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 from typer.testing import CliRunner
@@ -28,7 +28,7 @@ def parsed(command: str) -> set[Right]:
     words = shlex.split(command)
     assert words[0] == "kafka-acls.sh"
     assert "--add" in words
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(pairwise(words))
 
     def values(option: str) -> list[str]:
         return [value for word, value in pairs if word == option]
