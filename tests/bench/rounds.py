@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +20,8 @@ class Plan:
     rounds: int = 5
     quick: bool = False
     kafka: str = "apache"
-    seconds: float = 240.0
-    """After this time of a row no further round of it begins."""
+    deadline: float = math.inf
+    """No round begins, but the first, that would end after this moment of `time.monotonic`."""
     says: Callable[[str], None] = field(default=lambda _: None)
     """Told what is done now."""
     advance: Callable[[float], None] = field(default=lambda _: None)
@@ -38,13 +39,15 @@ async def interleaved(
 
     Each contender's figures are named like the series that they belong to.
     """
-    began = time.monotonic()
+    longest = 0.0
     for number in range(plan.rounds):
-        if number and time.monotonic() - began > plan.seconds:
-            return [f"{number} rounds instead of {plan.rounds}: time was up"]
+        began = time.monotonic()
+        if number and began + longest > plan.deadline:
+            return [f"time was up after {number} of {plan.rounds} rounds"]
         for place, (name, play) in enumerate(contenders.items()):
             plan.says(f"round {number + 1} of {plan.rounds}: {name}")
             for figure, value in (await play(number)).items():
                 series[figure].figures.append(value)
             plan.advance((number + (place + 1) / len(contenders)) / plan.rounds)
+        longest = max(longest, time.monotonic() - began)
     return []

@@ -28,10 +28,10 @@ async def test_rounds_are_interleaved_and_never_all_of_one_contender_first() -> 
 async def test_when_time_is_up_every_contender_has_had_as_many_rounds() -> None:
     played: list[str] = []
     series = {name: Series(name, "s") for name in "ab"}
-    plan = Plan(rounds=5, seconds=-1)
+    plan = Plan(rounds=5, deadline=-1)
     notes = await interleaved({name: contender(name, played) for name in "ab"}, series, plan)
     assert played == ["a0", "b0"]
-    assert notes == ["1 rounds instead of 5: time was up"]
+    assert notes == ["time was up after 1 of 5 rounds"]
 
 
 async def test_progress_ends_at_the_whole() -> None:
