@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from asgi_lifespan import LifespanManager
@@ -17,11 +18,12 @@ from deploy.databases import Databases
 from deploy.local.process import StackError
 from deploy.reading import raw_records
 from deploy.replay.command import rebuilt
-from deploy.replay.rebuild import Told
+from deploy.replay.history import History
+from deploy.replay.rebuild import Rebuild, Told
 from services.metrics.jobs import measure_programmes
 from shared.catalogue import ConcernRaised, ContactUpdated, Event, GoalReached, Period
 from shared.catalogue import KpiMeasured as Kpi
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.envelope import Record, binary_headers, encode, json_value
 from shared.handlers import Handlers
 from shared.ids import new_id
@@ -408,6 +410,37 @@ async def test_a_service_that_runs_meanwhile_loses_nothing(live: Live) -> None:
         [uuid(f"pair{n}") for n in range(4)],
     )
     assert messages == 160, "both sides of each session booked meanwhile are told, once"
+
+
+@of("matching")
+async def test_while_tables_are_compared_the_service_reads_but_applies_nothing(live: Live) -> None:
+    await live.publish(employee("a", 2, "IT"))
+    await live.take()
+    places = Databases({live.name: live.database._dsn}, live.database.clock)
+    connection = await places.connect(live.name)
+    async with History.of(live.settings, ["updraft.employees"], live.name) as history:
+        rebuild = Rebuild(
+            connection,
+            live.name,
+            live.handlers,
+            live.projections.tables[:1],
+            live.database.clock,
+            history,
+        )
+        await rebuild.prepare()
+        await rebuild.follow(lambda done, total: None)
+        async with rebuild.standstill(), live.database.pool.acquire() as other:
+            await other.execute("SET lock_timeout = '1ms'")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await other.execute(
+                    "INSERT INTO inbox (consumer, event_id, digest)"
+                    " VALUES ('matching', gen_random_uuid(), '')"
+                )
+            async with other.transaction():
+                tx = Transaction(other, now=day(0), source="urn:test")
+                assert not await tx.try_lock("parked"), "nor does the job for parked records"
+            assert await other.fetchval("SELECT count(*) FROM employees") == 1
+    await connection.close()
 
 
 @of("metrics")
