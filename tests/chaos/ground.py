@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import time
 from collections import Counter
@@ -160,6 +161,16 @@ class Ground:
             os.killpg(replica.child.pid, number)
 
 
+def _forget_data(folder: Path) -> None:
+    """Remove what the database and the broker kept; logs, mails and the report stay."""
+    data = folder / "postgres" / "data"
+    if data.is_symlink():
+        # Where root's database had to go, so that its own user can reach it.
+        shutil.rmtree(data.resolve().parent, ignore_errors=True)
+    for kept in ("postgres", "kafka"):
+        shutil.rmtree(folder / kept, ignore_errors=True)
+
+
 @asynccontextmanager
 async def ground(
     broker: Broker, nodes: int, folder: Path, tell: Callable[[str], None]
@@ -174,6 +185,7 @@ async def ground(
         tell(line.split(". End of ")[0])
 
     async with AsyncExitStack() as exits:
+        exits.callback(_forget_data, folder)
         kafka = None
         settings = dict(_SETTINGS)
         if broker == "apache":

@@ -10,7 +10,8 @@ from deploy.local.postgres import SERVICES
 
 QUIET_START_SECONDS = 3.0
 _GAP_SECONDS = (4.0, 8.0)
-_SERVICE_FAULTS = ("kill", "kill", "kill", "scale", "scale", "cut", "cut", "freeze")
+_SERVICE_FAULTS = ("kill", "scale", "cut", "freeze")
+_MORE_OFTEN = ("kill", "kill", "scale", "cut")
 _POSTGRES_FAULTS = ("postgres restart", "postgres crash")
 _BROKER_FAULTS = ("broker kill", "broker stop")
 
@@ -42,7 +43,7 @@ class Fault:
 def schedule(seed: int, *, seconds: float, nodes: int, session_seconds: float) -> list[Fault]:
     """The faults of a run; `nodes` of a broker may be stopped, one at a time; 0: none may.
 
-    Each round has every kind of fault in another order, so that a minute meets nearly all.
+    Each round has every kind of fault in another order, so that a minute meets all of them.
     """
     dice = random.Random(f"{seed}/faults")
     faults: list[Fault] = []
@@ -58,8 +59,9 @@ def schedule(seed: int, *, seconds: float, nodes: int, session_seconds: float) -
 def _kinds(dice: random.Random, nodes: int) -> Iterator[str]:
     while True:
         kinds = [*_SERVICE_FAULTS, *_POSTGRES_FAULTS, *(_BROKER_FAULTS if nodes else ())]
-        dice.shuffle(kinds)
-        yield from kinds
+        for some in (kinds, list(_MORE_OFTEN)):
+            dice.shuffle(some)
+            yield from some
 
 
 def _fault(dice: random.Random, kind: str, at: float, nodes: int, session_seconds: float) -> Fault:

@@ -86,6 +86,12 @@ def test_a_long_schedule_has_every_kind_of_fault_within_its_time() -> None:
     assert all(f.seconds > 6 for f in faults if f.kind == "freeze")
 
 
+def test_a_minute_meets_every_kind_of_fault() -> None:
+    for seed in range(50):
+        kinds = {f.kind for f in schedule(seed, seconds=60, nodes=1, session_seconds=6)}
+        assert len(kinds) == 8
+
+
 def test_a_broker_that_forgets_is_spared() -> None:
     faults = schedule(7, seconds=600, nodes=0, session_seconds=6)
     assert not [fault for fault in faults if fault.kind.startswith("broker")]
