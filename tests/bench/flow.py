@@ -384,12 +384,12 @@ _READ = {
 
 async def _read_up_to(admin: Any, ends: Mapping[Any, int]) -> bool:
     for service in SERVICES:
-        committed = await admin.list_consumer_group_offsets(service)
-        for partition, end in ends.items():
-            if service in _READ[partition.topic]:
-                at = committed[partition].offset if partition in committed else 0
-                if at < end:
-                    return False
+        read = [partition for partition in ends if service in _READ[partition.topic]]
+        committed = await admin.list_consumer_group_offsets(service, partitions=read)
+        for partition in read:
+            at = committed[partition].offset if partition in committed else 0
+            if at < ends[partition]:
+                return False
     return True
 
 

@@ -6,7 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.local.broker import topics
 
 _LOOK_EVERY_SECONDS = 0.002
 _ASK_EVERY_SECONDS = 0.01
@@ -23,10 +26,13 @@ async def until_committed(bootstrap_servers: str, group: str, topic: str, end: i
     """The moment at which the group's offsets of a topic add up to `end`."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
+    (known,) = (one for one in topics() if one.name == topic)
+    # Named, for the embedded broker does not tell of all.
+    partitions = [TopicPartition(topic, number) for number in range(known.partitions)]
     try:
         while True:
-            offsets = await admin.list_consumer_group_offsets(group)
-            if sum(at.offset for tp, at in offsets.items() if tp.topic == topic) >= end:
+            offsets = await admin.list_consumer_group_offsets(group, partitions=partitions)
+            if sum(max(0, at.offset) for at in offsets.values()) >= end:
                 return time.perf_counter()
             await asyncio.sleep(_ASK_EVERY_SECONDS)
     finally:
