@@ -233,8 +233,9 @@ PARTICIPANT, PAIR, SESSION = uuid("junior1"), uuid("pair1"), uuid("session1-10")
         ),
         (
             (
-                "INSERT INTO matching.parked (consumer, event_id, topic, part, off, headers,"
-                f" reason, parked_at) VALUES ('matching', '{PAIR}', 'updraft.sessions', 0, 0, '[]',"
+                "INSERT INTO matching.parked (consumer, event_id, topic, part, off, headers, kind,"
+                " attempts, holds, state, reason, parked_at) VALUES ('matching',"
+                f" '{PAIR}', 'updraft.sessions', 0, 0, '[]', 'rejected', 1, true, 'parked',"
                 " 'held: missing', now())"
             ),
             "parked updraft.sessions: held: missing: 1 records (matching)",
@@ -284,8 +285,9 @@ async def test_a_lost_mail_and_one_nobody_owed_are_found(place):
 async def test_a_parked_hr_record_is_counted_and_no_difference(place):
     await spoil(
         place,
-        "INSERT INTO registration.parked (consumer, event_id, topic, part, off, headers, reason,"
-        f" parked_at) VALUES ('registration', '{PAIR}', 'hr.employees', 0, 0, '[]',"
+        "INSERT INTO registration.parked (consumer, event_id, topic, part, off, headers, kind,"
+        " attempts, holds, state, reason, parked_at) VALUES ('registration',"
+        f" '{PAIR}', 'hr.employees', 0, 0, '[]', 'unreadable', 1, false, 'parked',"
         " 'jobLevel: missing', now())",
     )
     found = await report(place, within_seconds=10)
