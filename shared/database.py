@@ -197,33 +197,38 @@ class Transaction:
         rows = self._outbox
         if not rows:
             return
-        await self.connection.execute(
-            _APPEND,
-            [row.event_id for row in rows],
-            [row.topic for row in rows],
-            [row.key for row in rows],
-            [row.type for row in rows],
-            [row.payload for row in rows],
-            [json.dumps(row.headers) if row.type is None else None for row in rows],
-            *(
-                [row.headers.get(name) if row.type else None for row in rows]
-                for name in HEADER_COLUMNS
-            ),
+        await self.connection.copy_records_to_table(
+            "outbox",
+            columns=_EVENT_COLUMNS,
+            records=[
+                (
+                    *(row.event_id, row.topic, row.key, row.type, row.payload),
+                    *map(row.headers.get, HEADER_COLUMNS),
+                )
+                for row in rows
+                if row.type is not None
+            ],
         )
+        others = [row for row in rows if row.type is None]
+        if others:
+            await self.connection.executemany(
+                "INSERT INTO outbox (id, aggregatetype, aggregateid, payload, headers)"
+                " VALUES ($1, $2, $3, $4, $5)",
+                [(row.event_id, row.topic, row.key, row.payload, row.headers) for row in others],
+            )
         self.wrote_events = True
         # Only now: what was appended before a savepoint must outlive a failure inside it.
         self._outbox = []
 
 
-_HEADERS = ", ".join(HEADER_COLUMNS.values())
-_ARRAYS = ", ".join(f"${number}::text[]" for number in range(7, 7 + len(HEADER_COLUMNS)))
-_APPEND = f"""
-    INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, headers, {_HEADERS})
-    SELECT id, topic, key, type, payload, headers::jsonb, {_HEADERS}
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], {_ARRAYS})
-        WITH ORDINALITY AS row (id, topic, key, type, payload, headers, {_HEADERS}, position)
-    ORDER BY position
-"""  # noqa: S608 - names of this module only
+_EVENT_COLUMNS = [
+    "id",
+    "aggregatetype",
+    "aggregateid",
+    "type",
+    "payload",
+    *HEADER_COLUMNS.values(),
+]
 
 
 class Database:

@@ -218,9 +218,10 @@ def encode(
 
     `traceparent` is the event's own, or that of the cause's trace is taken one step further.
     """
+    text = str(event_id)
     headers = {
         "ce_specversion": "1.0",
-        "ce_id": str(event_id),
+        "ce_id": text,
         "ce_source": source,
         "ce_type": event_type.TYPE,
         "ce_subject": subject,
@@ -229,7 +230,7 @@ def encode(
         "content-type": "application/json",
         "traceparent": traceparent
         or tracing.traceparent(None, cause.traceparent if cause else None),
-        "ce_correlationid": str(event_id),
+        "ce_correlationid": text,
         "ce_origintime": _rfc3339(cause.origin_time if cause and cause.origin_time else now),
     }
     if cause is not None:

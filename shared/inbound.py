@@ -6,6 +6,7 @@ and whatever else fails undoes the whole batch, to be tried again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -209,12 +210,13 @@ class Inbound:
         """Count what took effect, by type and by age since its first cause."""
         now = self.database.clock.now()
         aside = {id(each.record) for each in parked}
-        for envelope in handled:
-            if id(envelope.record) not in aside:
-                telemetry.EVENTS.labels(self._service, envelope.type).inc()
-                if envelope.origin_time is not None:
-                    age = (now - envelope.origin_time).total_seconds()
-                    telemetry.EVENT_AGE.labels(self._service).observe(max(0.0, age))
+        done = [each for each in handled if id(each.record) not in aside]
+        for name, count in Counter(each.type for each in done).items():
+            telemetry.EVENTS.labels(self._service, name).inc(count)
+        ages = telemetry.EVENT_AGE.labels(self._service)
+        for each in done:
+            if each.origin_time is not None:
+                ages.observe(max(0.0, (now - each.origin_time).total_seconds()))
 
 
 _FOR_GOOD = (Rejected, TooLarge)

@@ -28,7 +28,8 @@ Place: TypeAlias = tuple[str, bytes | None]
 
 OUR_TOPICS = "updraft."
 # A copy of a parked record must fit the broker even when the original only just did.
-_LARGEST_DEAD_LETTER = 900_000
+_LARGEST_DEAD_LETTER = 800_000
+_LARGEST_HEADERS = 100_000
 _RETRIED_AT_ONCE = 100
 _MOST_BYTES_AT_ONCE = 4_000_000
 _WAITS = "waits behind an earlier record of its key; retry or drop that one"
@@ -242,6 +243,8 @@ def _dead_letter(parked: Parked, consumer: str) -> OutboxRow:
         quote(name, safe="-_.~"): quote(value or b"", safe=" !#$&'()*+,/:;=?@[]{}\"-_.~")
         for name, value in record.headers
     }
+    if sum(len(name) + len(value) for name, value in headers.items()) > _LARGEST_HEADERS:
+        headers = {"updraft-headers-left-out": str(len(headers))}
     headers |= {
         "updraft-reason": quote(parked.reason, safe=" !#$&'()*+,/:;=?@[]{}\"-_.~"),
         "updraft-kind": parked.kind,

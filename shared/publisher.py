@@ -108,6 +108,12 @@ class Publisher:
                 self._producer.partitions_for(topic), timeout=_METADATA_SECONDS
             )
         except TimeoutError:
+            # A broker that is away says nothing either: only one that answers can deny a topic.
+            cluster = await asyncio.wait_for(
+                self._producer.client.fetch_all_metadata(), timeout=_METADATA_SECONDS
+            )
+            if topic in cluster.topics():
+                raise
             raise UnknownTopicOrPartitionError(topic) from None
         return len(known)
 

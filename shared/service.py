@@ -246,6 +246,8 @@ async def _start_broker(broker: KafkaBroker, *, login: str) -> None:
                 reason=str(error),
                 login=login,
             )
+            # Lets go of the clients that it made before it failed.
+            await broker.stop()
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
@@ -254,7 +256,10 @@ async def _start_broker(broker: KafkaBroker, *, login: str) -> None:
 def new_broker(settings: ServiceSettings) -> KafkaBroker:
     """FastStream's broker: the shell around the consumer."""
     return KafkaBroker(
-        settings.kafka.bootstrap_servers,
+        # FastStream takes a text for one server.
+        settings.kafka.bootstrap_servers.split(","),
+        # The relay has a producer of its own.
+        consumer_only=True,
         allow_auto_create_topics=False,
         graceful_timeout=_STOP_SECONDS,
         logger=None,

@@ -8,7 +8,7 @@ are sent only when their transaction has committed.
 from __future__ import annotations
 
 import re
-import secrets
+from random import getrandbits
 from typing import Any, Literal, TypeAlias
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -71,8 +71,9 @@ def traceparent(span: Span | None, parent: str | None) -> str:
         at = span.get_span_context()
         return f"00-{at.trace_id:032x}-{at.span_id:016x}-{int(at.trace_flags):02x}"
     usable = readable(parent)
-    trace, flags = (usable.split("-")[1], usable[-2:]) if usable else (secrets.token_hex(16), "01")
-    return f"00-{trace}-{secrets.token_hex(8)}-{flags}"
+    if usable:
+        return f"00-{usable[3:35]}-{getrandbits(64):016x}-{usable[-2:]}"
+    return f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
 
 
 def readable(text: str | None) -> str | None:

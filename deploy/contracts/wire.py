@@ -168,6 +168,11 @@ DEAD_LETTER_HEADERS: Final[dict[str, Any]] = {
             "pattern": r"^\d+$",
             "description": "Bytes of the original value, where only its beginning fitted.",
         },
+        "updraft-headers-left-out": {
+            "type": "string",
+            "pattern": r"^\d+$",
+            "description": "How many headers the original had, where they did not fit.",
+        },
     },
 }
 

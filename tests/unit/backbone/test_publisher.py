@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -49,6 +50,13 @@ class FakeProducer:
         self.partitions = partitions
         self.taken: list[tuple[str, int, int]] = []
         self.now = self.most_at_once = 0
+        self.client = self
+        self.away = False
+
+    async def fetch_all_metadata(self) -> ClusterMetadata:
+        if self.away:
+            raise KafkaConnectionError
+        return ClusterMetadata()
 
     def create_batch(self) -> BatchBuilder:
         return BatchBuilder(200, 0)
@@ -142,6 +150,16 @@ async def test_a_topic_that_does_not_exist_is_refused_instead_of_awaited(
         ("unknown", "UnknownTopicOrPartitionError")
     ]
     assert producer.taken == [("other", 0, 1)]
+
+
+async def test_a_broker_that_is_away_has_not_refused_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.publisher._METADATA_SECONDS", 0.01)
+    producer = FakeProducer()
+    producer.away = True
+    with pytest.raises(KafkaConnectionError):
+        await publisher(producer).send([row(1, topic="unknown")])
 
 
 async def test_nothing_is_sent_by_one_who_may_not() -> None:
