@@ -60,7 +60,8 @@ def databases(
         for service in SERVICES
         if environment.get(name := f"UPDRAFT_{service.upper()}__DSN")
     }
-    chosen = services or list(given) or SERVICES
+    # The database driver wants nothing but plain text.
+    chosen = [str(service) for service in services] or list(given) or SERVICES
     missing = [service for service in chosen if service not in given]
     if not missing:
         return Databases({service: given[service] for service in chosen}, Clock())

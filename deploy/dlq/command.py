@@ -208,6 +208,8 @@ def retry(
 
     async def work() -> bool:
         async with _opened(data, service) as (places, stores):
+            if not any([await store.counts(wanted) for store in stores]):
+                _out.print("There is nothing to retry.")
             good = [
                 await _retry(store, wanted, dry_run, _actor(actor), because, places.clock.now, wait)
                 for store in stores
@@ -228,8 +230,9 @@ async def _retry(
     wait: float,
 ) -> bool:
     total = _total(await store.counts(wanted))
+    if dry_run:
+        _say(store, f"{_records(total)} would be retried")
     if not total or dry_run:
-        _say(store, f"{_records(total)} would be retried" if dry_run else "nothing to retry")
         return True
     at = now()
     with _bar(f"{store.service}: marking", total) as step:

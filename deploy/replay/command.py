@@ -58,17 +58,18 @@ def replay(
     live tables are compared with them and corrected, in one transaction. Nothing is published, no
     mail is sent, no job runs. Exit code 1 if differences are left.
     """
-    handlers, projections = _of(service)
-    chosen = _chosen(service, projections, projection or [])
+    name = service.value
+    handlers, projections = _of(name)
+    chosen = _chosen(name, projections, projection or [])
 
     async def work() -> bool:
-        places = databases(data, [service])
+        places = databases(data, [name])
         kafka = _kafka(servers_of(data, bootstrap_servers))
         try:
             found = await rebuilt(
                 places,
                 kafka,
-                service,
+                name,
                 handlers,
                 projections,
                 chosen,
@@ -77,7 +78,7 @@ def replay(
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise StackError(f"the database failed: {error or type(error).__name__}") from None
-        return _tell(service, found, dry_run, remove_unexplained)
+        return _tell(name, found, dry_run, remove_unexplained)
 
     if not finish(work()):
         raise typer.Exit(1)
