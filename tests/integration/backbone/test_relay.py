@@ -234,7 +234,9 @@ async def test_a_session_that_falls_silent_loses_its_slots(database: Database) -
             return await outbox.take_slots(second, [2, 3])
 
         await until(passed_on)
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(
+            (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+        ):
             await first.execute("SELECT")
     finally:
         await first.close()
