@@ -86,6 +86,8 @@ class Transaction:
         self.wrote_events = False
         self.refused: list[tuple[Envelope, str]] = []
         """Events that a handler set aside, with their reasons."""
+        self.erased: set[tuple[str, bytes]] = set()
+        """Topics and keys of which no copy may stay."""
         self._handled: dict[int, Envelope] = {}
         self._outbox: list[OutboxRow] = []
         self._spans: list[tracing.Span] = []
@@ -168,6 +170,7 @@ class Transaction:
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail alone: its statements and its events go, the rest stays."""
         events, refused, spans = len(self._outbox), len(self.refused), len(self._spans)
+        erased = set(self.erased)
         try:
             async with self.connection.transaction():
                 yield
@@ -175,6 +178,7 @@ class Transaction:
             del self._outbox[events:]
             del self.refused[refused:]
             del self._spans[spans:]
+            self.erased = erased
             raise
 
     def span(self, name: str, kind: tracing.Kind, parent: str | None) -> tracing.Span | None:

@@ -92,6 +92,8 @@ class Inbound:
             stay = {id(each.record): each for each in parked}
             done = [row for row in rows if id(row.record) not in stay]
             await release(tx, self._service, done)
+            # One that was unreadable until now has no id in the inbox yet.
+            await self._remember(tx, [each for each in todo if id(each.record) not in stay])
             failed = [(by_record[key], each) for key, each in stay.items()]
             await park_again(
                 tx, self._service, [each for each in failed if each[1].kind != "waiting"]
@@ -128,19 +130,7 @@ class Inbound:
                 first.setdefault(each.identity, each)
         if not first:
             return list(read)
-        rows = await tx.connection.fetch(
-            """
-            INSERT INTO inbox (consumer, event_id, digest)
-            SELECT $1, event_id, digest
-            -- one order for all writers, so that two batches never wait for each other in a circle
-            FROM unnest($2::uuid[], $3::bytea[]) AS seen (event_id, digest) ORDER BY event_id
-            ON CONFLICT DO NOTHING RETURNING event_id
-            """,
-            self._service,
-            list(first),
-            [envelope.digest for envelope in first.values()],
-        )
-        new = {row["event_id"] for row in rows}
+        new = await self._remember(tx, list(first.values()))
         fresh = {id(first[identity]) for identity in new}
         again = [e for e in read if isinstance(e, Envelope) and id(e) not in fresh]
         if not again:
@@ -153,6 +143,22 @@ class Inbound:
             elif id(each) in reused:
                 kept.append(reused[id(each)])
         return kept
+
+    async def _remember(self, tx: Transaction, envelopes: Sequence[Envelope]) -> set[UUID]:
+        """Record the ids in the inbox; returns those that were not there."""
+        rows = await tx.connection.fetch(
+            """
+            INSERT INTO inbox (consumer, event_id, digest)
+            SELECT $1, event_id, digest
+            -- one order for all writers, so that two batches never wait for each other in a circle
+            FROM unnest($2::uuid[], $3::bytea[]) AS seen (event_id, digest) ORDER BY event_id
+            ON CONFLICT DO NOTHING RETURNING event_id
+            """,
+            self._service,
+            [envelope.identity for envelope in envelopes],
+            [envelope.digest for envelope in envelopes],
+        )
+        return {row["event_id"] for row in rows}
 
     async def _reused(self, tx: Transaction, again: Sequence[Envelope]) -> dict[int, Parked]:
         rows = await tx.connection.fetch(

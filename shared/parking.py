@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -86,10 +86,26 @@ async def held_places(
     return {(row["topic"], row["key"]) for row in rows}
 
 
+async def forget(tx: Transaction, topic: str, keys: Collection[str]) -> None:
+    """Empty the parked records of erased keys: that they came and why they failed stays.
+
+    Holds for those too that this transaction has yet to park.
+    """
+    places = [key.encode() for key in keys]
+    tx.erased.update((topic, key) for key in places)
+    await tx.connection.execute(
+        "UPDATE parked SET payload = NULL"
+        " WHERE topic = $1 AND key = ANY($2) AND payload IS NOT NULL",
+        topic,
+        places,
+    )
+
+
 async def park(tx: Transaction, consumer: str, parked: Sequence[Parked]) -> None:
     """Set records aside; those that are already are left as they are."""
     if not parked:
         return
+    parked = [_emptied(each) if place_of(each.record) in tx.erased else each for each in parked]
     rows = await tx.connection.fetch(
         """
         INSERT INTO parked (consumer, event_id, topic, part, off, key, headers, payload, kind,
@@ -206,6 +222,10 @@ async def park_again(tx: Transaction, consumer: str, failed: Sequence[tuple[Due,
     for each, parked in failed:
         if each.waited:
             _tell(tx, consumer, parked)
+
+
+def _emptied(parked: Parked) -> Parked:
+    return replace(parked, record=replace(parked.record, value=None))
 
 
 def _tell(tx: Transaction, consumer: str, parked: Parked) -> None:

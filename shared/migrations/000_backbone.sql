@@ -65,7 +65,7 @@ CREATE TABLE parked (
     PRIMARY KEY (consumer, event_id)
 );
 CREATE INDEX parked_by_time ON parked (parked_at);
-CREATE INDEX parked_in_line ON parked (consumer, topic, key, seq) WHERE holds;
+CREATE INDEX parked_in_line ON parked (topic, key, consumer, seq);
 CREATE INDEX parked_to_apply ON parked (consumer, seq) WHERE state <> 'parked';
 
 -- What became of parked records, and who said so.

@@ -138,18 +138,6 @@ async def save_people(connection: Connection, changed: Sequence[tuple[Person, Pe
     )
 
 
-async def forget_parked_records(connection: Connection, ids: Sequence[str]) -> None:
-    """Empty the parked records of erased people: that they came and why they failed stays."""
-    await connection.execute(
-        """
-        UPDATE parked SET payload = NULL
-        WHERE topic = 'hr.employees' AND payload IS NOT NULL
-          AND key IN (SELECT convert_to(id, 'UTF8') FROM unnest($1::text[]) AS id)
-        """,
-        ids,
-    )
-
-
 async def _people(connection: Connection, records: Iterable[Any]) -> dict[str, Person]:
     records = list(records)
     ids = [row["employee_id"] for row in records]

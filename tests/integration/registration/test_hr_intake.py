@@ -395,6 +395,16 @@ async def test_erasure_empties_what_was_parked_of_the_person(db: Database) -> No
     assert [(row["key"], row["empty"]) for row in rows] == [(b"e1", True), (b"e2", False)]
 
 
+async def test_erasure_empties_what_is_parked_in_its_own_batch_too(db: Database) -> None:
+    await deliver(handlers, db, full(sequence=5))
+    erasure = EmployeeErased(employee_id="e1", sequence=6)
+    await deliver(handlers, db, full(sequence=4), erasure)
+
+    assert await db.pool.fetchval("SELECT count(*) FROM parked WHERE payload IS NULL") == 1
+    copies = await db.pool.fetch("SELECT payload FROM outbox WHERE type IS NULL")
+    assert [row["payload"] for row in copies] == [None]
+
+
 async def test_two_halves_of_a_circle_at_the_same_moment_never_both_hold(db: Database) -> None:
     for number in range(10):
         a, b = f"a{number}", f"b{number}"
