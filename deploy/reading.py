@@ -47,7 +47,7 @@ async def raw_records(
     )
     await consumer.start()
     try:
-        partitions = await _partitions(bootstrap_servers, topics)
+        partitions = await partitions_of(bootstrap_servers, topics)
         consumer.assign(partitions)
         ends = await end_offsets(consumer, partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -62,7 +62,8 @@ async def raw_records(
         await consumer.stop()
 
 
-async def _partitions(bootstrap_servers: str, topics: Collection[str]) -> list[Any]:
+async def partitions_of(bootstrap_servers: str, topics: Collection[str]) -> list[Any]:
+    """The partitions of those of the topics that exist, topic by topic."""
     from aiokafka import TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
@@ -103,7 +104,7 @@ async def current_ends(bootstrap_servers: str, topics: Collection[str]) -> dict[
     )
     await consumer.start()
     try:
-        partitions = await _partitions(bootstrap_servers, topics)
+        partitions = await partitions_of(bootstrap_servers, topics)
         consumer.assign(partitions)
         return await end_offsets(consumer, partitions)
     finally:
@@ -170,7 +171,7 @@ async def count_records(bootstrap_servers: str, names: Sequence[str]) -> dict[st
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, **security_arguments())
     await consumer.start()
     try:
-        partitions = await _partitions(bootstrap_servers, names)
+        partitions = await partitions_of(bootstrap_servers, names)
         consumer.assign(partitions)
         starts = await consumer.beginning_offsets(partitions)
         ends = await end_offsets(consumer, partitions)

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.process import StackError
-from deploy.reading import end_offsets
+from deploy.reading import end_offsets, partitions_of
 from shared.envelope import Record
 from shared.records import tolerate_header_names
 from shared.security import client_arguments
@@ -47,14 +47,9 @@ class History:
         )
         await consumer.start()
         try:
-            known = await consumer.topics()
-            if missing := sorted(set(topics) - set(known)):
+            partitions = await partitions_of(kafka.bootstrap_servers, sorted(topics))
+            if missing := sorted(set(topics) - {partition.topic for partition in partitions}):
                 raise StackError(f"there is no topic {', '.join(missing)}; nothing can be rebuilt")
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in sorted(topics)
-                for number in sorted(consumer.partitions_for_topic(topic) or ())
-            ]
             consumer.assign(partitions)
             begins = await consumer.beginning_offsets(partitions)
             yield cls(kafka, group, consumer, begins, dict(begins))
