@@ -9,9 +9,11 @@ SHELL := /bin/bash
 KAFKA ?= embedded
 # These start Apache Kafka themselves, and need Java for it.
 ON_APACHE := tests/integration/local/apache tests/integration/security
+# These take minutes of their own; TESTS=tests/integration runs them on the embedded broker too.
+LONG := tests/integration/dlq tests/integration/reconcile tests/integration/local/test_real_services.py
 WORKERS := -n 3 --dist loadgroup
 ifeq ($(KAFKA),embedded)
-  TESTS ?= $(ON_APACHE:%=--ignore=%)
+  TESTS ?= $(ON_APACHE:%=--ignore=%) $(LONG:%=--ignore=%)
 else ifeq ($(KAFKA),apache)
   TESTS ?= tests/integration tests/e2e
 else
@@ -34,7 +36,7 @@ demo: $(VENV)/.local ## play six months of a programme on the embedded stack (HR
 up: $(VENV)/.local ## run the embedded stack until Ctrl-C, with its data in .updraft/
 	@$(BIN)/updraft up $(UP_ARGS)
 
-test: $(VENV)/.dev ## run all tests (KAFKA=apache|docker|host:port: those that need a broker, on that one)
+test: $(VENV)/.dev ## run the tests (KAFKA=apache|docker|host:port: all that need a broker, on that one)
 	@$(BIN)/python -m pytest $(WORKERS) --kafka '$(KAFKA)' $(TESTS) $(TEST_ARGS)
 
 chaos: $(VENV)/.dev ## kill everything under load, then look for what was lost (SEED=… MINUTES=10 KAFKA=apache|embedded NODES=1|3)

@@ -424,6 +424,7 @@ class Stack:
             "MALLOC_ARENA_MAX": "2",
             # A retry after 30 real seconds would be weeks of a fast programme.
             "UPDRAFT_SMTP__RETRY_SECONDS": "0.5",
+            "UPDRAFT_SMTP__CLAIM_SECONDS": "15",
             "UPDRAFT_SMTP__HOST": "127.0.0.1",
             "UPDRAFT_SMTP__PORT": str(ends.ports["smtp"]),
         }

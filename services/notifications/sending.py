@@ -43,9 +43,8 @@ log = structlog.get_logger()
 
 MAILS = Counter("updraft_mails_total", "Mails tried, by outcome.", ["kind", "outcome"])
 
-LEASE = timedelta(seconds=120)
-"""Real time after which a claim that nobody recorded is free again."""
-_SEND_WITHIN_SECONDS = LEASE.total_seconds() * 0.75
+# Of a claim's time, so that nobody else claims what is on the wire.
+_SEND_WITHIN = 0.75
 _FINISH_WITHIN_SECONDS = 3.0
 _ROUNDS_AT_ONCE = 20
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -116,9 +115,10 @@ class MailJob:
             settled = {key: v for key, v in verdicts.items() if isinstance(v, Suppress | Fail)}
             defers = {key: v for key, v in verdicts.items() if isinstance(v, Defer)}
             claim_id = uuid4()
+            lease = timedelta(seconds=self._smtp.claim_seconds)
             await messages.settle(tx, settled)
             await messages.defer(tx, defers)
-            await messages.claim(tx, sends, claim_id=claim_id, lease=LEASE)
+            await messages.claim(tx, sends, claim_id=claim_id, lease=lease)
             letters = [
                 letter_of(each, facts, tx.now) for each in due if each.notification_id in sends
             ]
@@ -163,7 +163,7 @@ class MailJob:
         outcomes = Outcomes()
         sending = asyncio.create_task(self._send_letters(claim, outcomes))
         try:
-            await asyncio.wait({sending}, timeout=_SEND_WITHIN_SECONDS)
+            await asyncio.wait({sending}, timeout=_SEND_WITHIN * self._smtp.claim_seconds)
         finally:
             # On the way out, too: mails on the wire are finished and recorded, or the restart
             # would send them again.

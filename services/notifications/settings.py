@@ -22,6 +22,8 @@ class SmtpSettings(BaseModel):
     """Mails in flight at once, each on a connection of its own."""
     batch: int = Field(default=50, ge=1, le=500)
     """Mails claimed, and recorded, in one transaction."""
+    claim_seconds: float = Field(default=120.0, ge=10)
+    """Real time after which another replica sends what a killed one had claimed."""
     retry_seconds: float = Field(default=30.0, gt=0)
     """Real time before the second attempt; doubles with each further one."""
     retry_longest_seconds: float = Field(default=3600.0, gt=0)
