@@ -137,7 +137,7 @@ async def test_work_goes_on_over_the_end_of_a_token(
     secured_kafka: SecuredKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker hangs up when the token ends; the producer comes back with a new one."""
-    monkeypatch.setattr(secured_kafka.issuer, "lifetime", timedelta(seconds=8))
+    monkeypatch.setattr(secured_kafka.issuer, "lifetime", timedelta(seconds=20))
     before = len(secured_kafka.issuer.given)
     kafka = secured_kafka.token("metrics", oauth_scope="kafka")
     producer = new_producer(ServiceSettings(kafka=kafka))
