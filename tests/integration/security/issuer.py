@@ -23,6 +23,8 @@ class TokenIssuer:
         self, folder: Path, clients: dict[str, str], tls: tuple[Path, Path] | None = None
     ) -> None:
         self.key = SigningKey.kept_in(folder / "issuer.key")
+        # What is published stays, also while a test signs by another key.
+        keys = {"keys": [self.key.public_jwk]}
         self.clients = clients
         self.lifetime = timedelta(minutes=5)
         self.given: list[str] = []
@@ -33,7 +35,7 @@ class TokenIssuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._send(200, {"keys": [issuer.key.public_jwk]})
+                self._send(200, keys)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
