@@ -68,7 +68,7 @@ class Inbound:
         read = self._read(records)
         async with self.database.transaction() as tx:
             new = await self._unseen(tx, read)
-            held = await held_places(tx.connection, self._service, (_record(each) for each in new))
+            held = await held_places(tx.connection, self._service, (each.record for each in new))
             todo, parked = _in_turn(new, held)
             failures = _Failures(park_failures, attempt)
             parked += await self._handle(tx, _traced(tx, todo), set(), failures)
@@ -297,10 +297,6 @@ def _in_turn(read: Iterable[_Read], held: set[Place]) -> tuple[list[Envelope], l
         else:
             todo.append(each)
     return todo, parked
-
-
-def _record(read: _Read) -> Record:
-    return read.record
 
 
 def _unknown_type(topic: str) -> str:
