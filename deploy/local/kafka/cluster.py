@@ -184,7 +184,8 @@ class Node:
 
     async def _format(self) -> None:
         arguments = ["format", "--config", str(self.settings), "--ignore-formatted"]
-        arguments += ["--cluster-id", self._cluster.id, *self._cluster.storage_arguments]
+        # In one word, for one id in 64 begins with a dash and would be taken for an option.
+        arguments += [f"--cluster-id={self._cluster.id}", *self._cluster.storage_arguments]
         command = self._command("kafka.tools.StorageTool", *arguments)
         log = self.folder / "format.log"
         child = Child.spawn(f"Formatting Kafka node {self.id}", command, log=log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import tempfile
@@ -136,6 +137,15 @@ async def test_a_folder_that_is_opened_again_holds_the_same_cluster(folder: Path
             again.nodes[0].spawn()
     with pytest.raises(StackError, match="a Kafka cluster of 1 nodes, not of 3"):
         ApacheKafka(folder, nodes=3)
+
+
+async def test_an_id_that_begins_with_a_dash_is_an_id(folder: Path) -> None:
+    identity = "-" + "a" * 20 + "A"
+    (folder / "cluster.json").write_text(json.dumps({"id": identity, "ports": [{}]}))
+
+    with ApacheKafka(folder) as cluster:
+        assert cluster.id == identity
+        assert "error" not in (cluster.nodes[0].folder / "format.log").read_text()
 
 
 async def test_a_paused_node_does_not_answer_and_a_resumed_one_goes_on(kafka: ApacheKafka) -> None:
