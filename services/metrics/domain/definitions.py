@@ -274,7 +274,7 @@ KPIS: tuple[Kpi, ...] = (
         "effective moment if that is later, to its arrival in the KPIs, of all employees; "
         "numerator: sum of the seconds, denominator: changes.",
         observations.hr_lags,
-        figures.ninety_fifth,
+        figures.given,
         personal=False,
     ),
     Kpi(

@@ -6,13 +6,13 @@ as of any moment: the moment of a fact decides its period, the newest knowledge 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 Role = Literal["mentor", "mentee"]
@@ -64,10 +64,6 @@ class EmployeeRow:
     country: str | None = None
     manager_id: str | None = None
     dotted_line_manager_ids: tuple[str, ...] = ()
-    leaves_on: date | None = None
-    arrived_at: datetime | None = None
-    lag_seconds: float | None = None
-    """Programme time from the HR record to its arrival here; None where HR's moment is unknown."""
 
     @property
     def id(self) -> str:
@@ -78,6 +74,46 @@ class EmployeeRow:
     def since(self) -> datetime:
         """When this state began."""
         return self.effective_from
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """People in the audience at one moment who take no part, so that their number is enough.
+
+    Two crowds of one moment have nobody in common.
+    """
+
+    job_level: int
+    department: str
+    count: int
+    tenure_band: int | None = None
+    """See `periods.TENURE_EDGES_DAYS`; only where a comparison needs it."""
+    stayed: int = 0
+    """How many of them were still employed at the end of the comparison."""
+
+    @property
+    def id(self) -> Crowd:
+        """Itself: it stands for all of them."""
+        return self
+
+
+Person: TypeAlias = str | Crowd
+"""Somebody by their id, or all of a crowd."""
+
+
+def headcount(person: Person) -> int:
+    """How many people that is."""
+    return person.count if isinstance(person, Crowd) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """How long HR's changes took to arrive."""
+
+    changes: int
+    seconds: float
+    """Of all changes together."""
+    p95: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +243,10 @@ V = TypeVar("V", bound=_Versioned)
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known about one programme; versions of one thing are in ascending order."""
+    """All that is known about one programme; versions of one thing are in ascending order.
+
+    `employees` are the people whom it concerns; all others in its audience are in a crowd.
+    """
 
     programme: ProgrammeRow
     employees: Sequence[Sequence[EmployeeRow]] = ()
@@ -219,6 +258,10 @@ class Facts:
     notifications: Sequence[NotificationRow] = ()
     later_mentees: frozenset[str] = frozenset()
     """Who enrolled as a mentee in a programme that started after this one."""
+    crowds: Mapping[datetime, Sequence[Crowd]] = field(default_factory=dict)
+    """Per moment that the measures look at."""
+    lags: Mapping[date | None, Lags] = field(default_factory=dict)
+    """Of all employees, per month that begins on a day, and (None) ever."""
 
     @cached_property
     def employee_versions(self) -> dict[str, Sequence[EmployeeRow]]:
@@ -238,6 +281,18 @@ class Facts:
     def employee_at(self, employee_id: str, moment: datetime) -> EmployeeRow | None:
         """A person's state at a moment."""
         return state_at(self.employee_versions.get(employee_id, ()), moment)
+
+    def people(self) -> frozenset[str]:
+        """Everyone who appears in it."""
+        return frozenset(
+            [
+                *(versions[-1].employee_id for versions in self.participants),
+                *(one.employee(role) for one in self.newest_pairs.values() for role in ROLES),
+                *(one.mentor_employee_id for one in self.sessions),
+                *(one.mentee_employee_id for one in self.sessions),
+                *(one.by_employee_id for one in self.feedback),
+            ]
+        )
 
     def moments(self) -> Iterable[datetime]:
         """When things of this programme happened."""

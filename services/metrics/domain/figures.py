@@ -53,11 +53,6 @@ def ninetieth(observations: Sequence[Observation]) -> Figures:
     return _percentile(observations, 0.9)
 
 
-def ninety_fifth(observations: Sequence[Observation]) -> Figures:
-    """The 95th percentile; numerator ÷ denominator is the mean."""
-    return _percentile(observations, 0.95)
-
-
 def proportion(observations: Sequence[Observation]) -> Figures:
     """Numerator ÷ denominator with its 95 % interval; no value while nothing can be known yet."""
     known = settled(observations)
@@ -81,7 +76,7 @@ def difference(observations: Sequence[Observation]) -> Figures:
         cell = strata.setdefault(one.stratum, [0, 0, 0, 0])
         side = 0 if one.people[0] is not None else 2
         cell[side] += one.numerator or 0
-        cell[side + 1] += 1
+        cell[side + 1] += one.denominator
     n = sum(cell[1] for cell in strata.values() if cell[3])
     if any(one.numerator is None for one in observations):
         return Figures(None, n, None)
@@ -92,6 +87,14 @@ def difference(observations: Sequence[Observation]) -> Figures:
         return _NOTHING
     value, low, high = found
     return Figures(value * n, n, value, low, high)
+
+
+def given(observations: Sequence[Observation]) -> Figures:
+    """The figure as it was counted at its source."""
+    if not observations:
+        return _NOTHING
+    (one,) = observations
+    return Figures(one.numerator, one.denominator, one.value)
 
 
 def settled(observations: Sequence[Observation]) -> Sequence[Observation]:

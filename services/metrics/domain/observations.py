@@ -10,18 +10,19 @@ from uuid import UUID
 
 from services.metrics.domain.facts import (
     ROLES,
+    Crowd,
     EmployeeRow,
     PairRow,
+    Person,
     Role,
     SessionRow,
+    headcount,
 )
 from services.metrics.domain.guard import LIVING, open_violations
-from services.metrics.domain.periods import View
+from services.metrics.domain.periods import TENURE_EDGES_DAYS, YEAR, View, landmark
 
 FIRST_SESSION_WITHIN = timedelta(days=14)
 ANSWER_WITHIN = timedelta(days=7)
-YEAR = timedelta(days=365)
-LANDMARK_AFTER = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +31,28 @@ class Observation:
 
     `people` has one entry per side: a pair shows a mentor and a mentee. `groups` names the group
     per dimension. `numerator` None: cannot be known yet. In a comparison a participant is
-    (person, None) and somebody of the rest (None, person).
+    (person, None) and somebody of the rest (None, person). All of a crowd are counted at once.
     """
 
     numerator: float | None
     denominator: float
-    people: tuple[str | None, ...]
+    people: tuple[Person | None, ...]
     groups: Mapping[str, str] = field(default_factory=lambda: {"all": "all"})
     stratum: tuple[object, ...] = ()
+    value: float | None = None
+    """The figure itself, where it was counted at its source."""
 
 
 def participation(view: View) -> Iterator[Observation]:
     """Each eligible employee: took part or not."""
     ever = {role: frozenset(view.ready_moments(role)) for role in ROLES}
     joined = ever["mentor"] | ever["mentee"]
-    for one in sorted(view.eligible["mentor"] | view.eligible["mentee"]):
+    for one in view.eligible["mentor"] | view.eligible["mentee"]:
         groups = {"all": "all", "department": view.department(one)}
-        yield Observation(one in joined, 1, (one,), groups)
+        yield Observation(one in joined, headcount(one), (one,), groups)
     for role in ROLES:
-        for one in sorted(view.eligible[role]):
-            yield Observation(one in ever[role], 1, (one,), {"role": role})
+        for one in view.eligible[role]:
+            yield Observation(one in ever[role], headcount(one), (one,), {"role": role})
 
 
 def matched(view: View) -> Iterator[Observation]:
@@ -66,9 +69,9 @@ def leaders_covered(view: View) -> Iterator[Observation]:
     """Each eligible senior: in an active pair or not."""
     active = (pair for pair in view.pairs if pair.status == "active")
     covered = {pair.mentee_employee_id for pair in active}
-    for one in sorted(view.eligible["mentee"]):
+    for one in view.eligible["mentee"]:
         groups = {"all": "all", "department": view.department(one)}
-        yield Observation(one in covered, 1, (one,), groups)
+        yield Observation(one in covered, headcount(one), (one,), groups)
 
 
 def waits_for_a_pair(view: View) -> Iterator[Observation]:
@@ -260,21 +263,27 @@ def promoted(view: View) -> Iterator[Observation]:
 
 def retained_compared(view: View) -> Iterator[Observation]:
     """Each person who was eligible at the landmark: still employed 12 months later, or not."""
-    programme = view.facts.programme
-    landmark = min(programme.starts_at + LANDMARK_AFTER, programme.ends_at)
-    if landmark > view.now:
+    divided_at = landmark(view.facts.programme)
+    if divided_at > view.now:
         return
-    then = View(view.facts, view.window, landmark)
+    then = View(view.facts, view.window, divided_at)
     joined = then.ready_moments()
-    for person in sorted(then.eligible["mentor"] | then.eligible["mentee"]):
-        known = then.employees[person]
-        tenure_years = (landmark.date() - known.start_date).days // 365
-        band = sum(tenure_years >= edge for edge in (1, 3, 5, 10))
-        after = view.facts.employee_at(person, landmark + YEAR)
-        stayed = None if landmark + YEAR > view.now else _employed(after)
-        stratum = (known.job_level, known.department, band)
+    known_yet = divided_at + YEAR <= view.now
+    for person in then.eligible["mentor"] | then.eligible["mentee"]:
+        stayed, stratum = _followed(then, person, divided_at)
         people = (person, None) if person in joined else (None, person)
-        yield Observation(stayed, 1, people, stratum=stratum)
+        yield Observation(stayed if known_yet else None, headcount(person), people, stratum=stratum)
+
+
+def _followed(then: View, person: Person, since: datetime) -> tuple[int, tuple[object, ...]]:
+    """How many were still employed a year later, and with whom they can be compared."""
+    if isinstance(person, Crowd):
+        return person.stayed, (person.job_level, person.department, person.tenure_band)
+    known = then.employees[person]
+    tenure = (since.date() - known.start_date).days
+    band = sum(tenure >= edge for edge in TENURE_EDGES_DAYS)
+    after = then.facts.employee_at(person, since + YEAR)
+    return _employed(after), (known.job_level, known.department, band)
 
 
 def orphans_recovered(view: View) -> Iterator[Observation]:
@@ -316,10 +325,9 @@ def seniors_back(view: View) -> Iterator[Observation]:
 
 def hr_lags(view: View) -> Iterator[Observation]:
     """Each HR change that arrived: seconds from its record, or from its effect if that is later."""
-    for versions in view.facts.employees:
-        for one in versions:
-            if one.lag_seconds is not None and view.covers(one.arrived_at):
-                yield Observation(one.lag_seconds, 1, (one.employee_id,))
+    lags = view.lags
+    if lags:
+        yield Observation(lags.seconds, lags.changes, (), value=lags.p95)
 
 
 def deliveries(view: View) -> Iterator[Observation]:

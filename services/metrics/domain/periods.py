@@ -9,10 +9,14 @@ from typing import Literal
 
 from services.metrics.domain.facts import (
     ROLES,
+    Crowd,
     EmployeeRow,
     Facts,
+    Lags,
     PairRow,
     ParticipantRow,
+    Person,
+    ProgrammeRow,
     Role,
     midnight,
     state_at,
@@ -22,6 +26,12 @@ _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _TICK = timedelta(microseconds=1)
 # A wrong date in one fact must not make a thousand months to measure.
 _REACH = timedelta(days=400)
+
+
+YEAR = timedelta(days=365)
+TENURE_EDGES_DAYS = tuple(365 * years for years in (1, 3, 5, 10))
+"""Where a tenure band ends and the next one begins."""
+_LANDMARK_AFTER = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,6 +64,16 @@ def windows(facts: Facts, now: datetime) -> list[Window]:
         months.append(Window("month", month, following))
         month = following
     return [whole, *months]
+
+
+def landmark(programme: ProgrammeRow) -> datetime:
+    """When those who joined are told from those who did not, to see who stays for a year more."""
+    return min(programme.starts_at + _LANDMARK_AFTER, programme.ends_at)
+
+
+def instants(facts: Facts, now: datetime) -> frozenset[datetime]:
+    """The moments as of which the periods tell the state of things."""
+    return frozenset(View(facts, window, now).instant for window in windows(facts, now))
 
 
 @dataclass(frozen=True)
@@ -114,23 +134,29 @@ class View:
         active = (pair for pair in self.pairs if pair.status == "active")
         return frozenset(pair.employee(role) for pair in active for role in ROLES)
 
-    def department(self, employee_id: str) -> str:
+    @property
+    def lags(self) -> Lags | None:
+        """How long HR's changes of the period took to arrive; None when there were none."""
+        return self.facts.lags.get(self.window.start if self.window.kind == "month" else None)
+
+    def department(self, person: Person) -> str:
         """Where a person works at the instant."""
-        known = self.employees.get(employee_id)
+        known = person if isinstance(person, Crowd) else self.employees.get(person)
         return known.department if known else "unknown"
 
     @cached_property
-    def eligible(self) -> dict[Role, frozenset[str]]:
+    def eligible(self) -> dict[Role, frozenset[Person]]:
         """Who may take part in each role: in service, in the audience, with a counterpart."""
         programme = self.facts.programme
-        admitted = [one for one in self.employees.values() if self._admits(one)]
+        admitted: list[EmployeeRow | Crowd] = list(self.facts.crowds.get(self.instant, ()))
+        admitted += [one for one in self.employees.values() if self._admits(one)]
         mentors = [one for one in admitted if one.job_level <= programme.mentor_max_level]
         mentees = [one for one in admitted if one.job_level >= programme.mentee_min_level]
         lowest = min((one.job_level for one in mentors), default=0) + programme.min_level_gap
         highest = max((one.job_level for one in mentees), default=0) - programme.min_level_gap
         return {
-            "mentor": frozenset(one.employee_id for one in mentors if one.job_level <= highest),
-            "mentee": frozenset(one.employee_id for one in mentees if one.job_level >= lowest),
+            "mentor": frozenset(one.id for one in mentors if one.job_level <= highest),
+            "mentee": frozenset(one.id for one in mentees if one.job_level >= lowest),
         }
 
     def _admits(self, employee: EmployeeRow) -> bool:

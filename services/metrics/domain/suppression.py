@@ -15,13 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-People = tuple[frozenset[str], ...]
+from services.metrics.domain.facts import Person, headcount
+
+People = tuple[frozenset[Person], ...]
 K = TypeVar("K")
 
 
 def size(people: People) -> int:
     """How many people a figure shows, on its smaller side."""
-    return min((len(side) for side in people), default=0)
+    return min((sum(map(headcount, side)) for side in people), default=0)
 
 
 def too_small(people: People, minimum: int) -> bool:
@@ -47,7 +49,7 @@ def hidden(groups: Mapping[K, People], minimum: int, *, add_up: bool = True) -> 
 
 def union(all_people: Iterable[People]) -> People:
     """The people of several figures together, side by side."""
-    sides: list[frozenset[str]] = []
+    sides: list[frozenset[Person]] = []
     for people in all_people:
         for position, side in enumerate(people):
             if position == len(sides):

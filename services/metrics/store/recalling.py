@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
 from uuid import UUID
 
 from services.metrics.domain.facts import (
+    Crowd,
     EmployeeRow,
     Facts,
     FeedbackRow,
     GoalRow,
+    Lags,
     NotificationRow,
     PairRow,
     ParticipantRow,
     ProgrammeRow,
     SessionRow,
     histories,
+)
+from services.metrics.domain.periods import (
+    TENURE_EDGES_DAYS,
+    YEAR,
+    View,
+    instants,
+    landmark,
+    windows,
 )
 from shared.database import Transaction
 
@@ -24,9 +37,8 @@ async def facts_of(programme_id: UUID, tx: Transaction) -> Facts | None:
     programme = await programme_of(programme_id, tx)
     if programme is None:
         return None
-    return Facts(
+    facts = Facts(
         programme,
-        employees=histories(await _employees(tx)),
         participants=histories(await _participants(programme_id, tx)),
         pairs=histories(await _pairs(programme_id, tx)),
         sessions=await _sessions(programme_id, tx),
@@ -34,7 +46,11 @@ async def facts_of(programme_id: UUID, tx: Transaction) -> Facts | None:
         goals=await _goals(programme_id, tx),
         notifications=await _notifications(programme_id, tx),
         later_mentees=await _later_mentees(programme, tx),
+        lags=await _lags(tx),
     )
+    employees = histories(await _employees(facts.people(), tx))
+    known = [versions[0].employee_id for versions in employees]
+    return replace(facts, employees=employees, crowds=await _crowds(facts, known, tx))
 
 
 async def programme_of(programme_id: UUID, tx: Transaction) -> ProgrammeRow | None:
@@ -54,18 +70,137 @@ async def programme_of(programme_id: UUID, tx: Transaction) -> ProgrammeRow | No
     return ProgrammeRow(**{**row, **lists})
 
 
-async def _employees(tx: Transaction) -> list[EmployeeRow]:
+async def _employees(people: Collection[str], tx: Transaction) -> list[EmployeeRow]:
+    """These people, and everyone above them by line or dotted line, in every version."""
     rows = await tx.connection.fetch(
         """
+        WITH RECURSIVE concerned (employee_id) AS (
+            SELECT unnest($1::text[])
+            UNION
+            SELECT above
+            FROM concerned c, LATERAL (
+                SELECT manager_id, dotted_line_manager_ids FROM employee_states s
+                WHERE s.employee_id = c.employee_id ORDER BY version DESC LIMIT 1
+            ) AS newest, unnest(dotted_line_manager_ids || manager_id) AS above
+            WHERE above IS NOT NULL
+        )
         SELECT employee_id, version, status, job_level, department, start_date, effective_from,
-               country, manager_id, dotted_line_manager_ids, leaves_on, arrived_at, lag_seconds
-        FROM employee_states
-        """
+               country, manager_id, dotted_line_manager_ids
+        FROM employee_states JOIN concerned USING (employee_id)
+        """,
+        list(people),
     )
     return [
         EmployeeRow(**{**row, "dotted_line_manager_ids": tuple(row["dotted_line_manager_ids"])})
         for row in rows
     ]
+
+
+async def _crowds(
+    facts: Facts, known: Sequence[str], tx: Transaction
+) -> Mapping[datetime, Sequence[Crowd]]:
+    """All in the audience but those who are known, by the moments that the measures look at."""
+    crowds = await _headcounts(facts.programme, instants(facts, tx.now), known, tx)
+    divided_at = landmark(facts.programme)
+    if divided_at <= tx.now:
+        # Instead of what was counted as of the same moment: these are parts of that.
+        crowds |= await _followed(facts, divided_at, known, tx)
+    return crowds
+
+
+async def _headcounts(
+    programme: ProgrammeRow, moments: Iterable[datetime], known: Sequence[str], tx: Transaction
+) -> dict[datetime, list[Crowd]]:
+    rows = await tx.connection.fetch(
+        """
+        WITH spans AS (
+            SELECT status, job_level, department, country,
+                   -- In the audience not before the day on which they were there for long enough.
+                   greatest(effective_from, (start_date + $3::int)::timestamp AT TIME ZONE 'UTC')
+                       AS begins,
+                   -- The newest version that has begun is true, wherever the others begin.
+                   min(effective_from) OVER (
+                       PARTITION BY employee_id ORDER BY version DESC
+                       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ends
+            FROM employee_states s
+            WHERE NOT EXISTS (SELECT FROM unnest($2::text[]) k WHERE k = s.employee_id)
+        )
+        SELECT moment, job_level, department, count(*)
+        FROM spans, unnest($1::timestamptz[]) AS moment
+        WHERE status = 'active' AND begins <= moment AND (ends IS NULL OR moment < ends)
+          AND ($4::text[] = '{}' OR department = ANY($4))
+          AND ($5::text[] = '{}' OR country = ANY($5))
+        GROUP BY moment, job_level, department
+        """,
+        sorted(moments),
+        known,
+        programme.min_tenure_days,
+        programme.departments,
+        programme.countries,
+    )
+    crowds: dict[datetime, list[Crowd]] = {}
+    for row in rows:
+        crowd = Crowd(row["job_level"], row["department"], row["count"])
+        crowds.setdefault(row["moment"], []).append(crowd)
+    return crowds
+
+
+async def _followed(
+    facts: Facts, divided_at: datetime, known: Sequence[str], tx: Transaction
+) -> dict[datetime, list[Crowd]]:
+    programme = facts.programme
+    whole = windows(facts, tx.now)[0]
+    instant = View(facts, whole, divided_at).instant
+    rows = await tx.connection.fetch(
+        """
+        WITH before AS (
+            SELECT DISTINCT ON (employee_id) *
+            FROM employee_states s
+            WHERE effective_from <= $1
+              AND NOT EXISTS (SELECT FROM unnest($4::text[]) k WHERE k = s.employee_id)
+            ORDER BY employee_id, version DESC
+        ), after AS (
+            SELECT DISTINCT ON (employee_id) employee_id, status
+            FROM employee_states WHERE effective_from <= $3 ORDER BY employee_id, version DESC
+        )
+        SELECT job_level, department, count(*),
+               width_bucket($2::date - start_date, $5::int[]) AS tenure_band,
+               count(*) FILTER (WHERE after.status <> 'left') AS stayed
+        FROM before JOIN after USING (employee_id)
+        WHERE before.status = 'active' AND ($1 AT TIME ZONE 'UTC')::date - start_date >= $6
+          AND ($7::text[] = '{}' OR department = ANY($7))
+          AND ($8::text[] = '{}' OR country = ANY($8))
+        GROUP BY job_level, department, tenure_band
+        """,
+        instant,
+        divided_at.date(),
+        divided_at + YEAR,
+        known,
+        TENURE_EDGES_DAYS,
+        programme.min_tenure_days,
+        programme.departments,
+        programme.countries,
+    )
+    return {instant: [Crowd(**row) for row in rows]}
+
+
+async def _lags(tx: Transaction) -> dict[date | None, Lags]:
+    rows = await tx.connection.fetch(
+        """
+        SELECT month, count(*) AS changes,
+               -- An exact sum, so that it does not change by the order of the rows.
+               sum(lag_seconds::numeric)::float8 AS seconds,
+               percentile_cont(0.95) WITHIN GROUP (ORDER BY lag_seconds) AS p95
+        FROM (
+            SELECT lag_seconds, date_trunc('month', arrived_at AT TIME ZONE 'UTC')::date AS month
+            FROM employee_states WHERE lag_seconds IS NOT NULL AND arrived_at <= $1
+        ) AS lags
+        GROUP BY GROUPING SETS ((month), ())
+        HAVING count(*) > 0
+        """,
+        tx.now,
+    )
+    return {row["month"]: Lags(row["changes"], row["seconds"], row["p95"]) for row in rows}
 
 
 async def _participants(programme_id: UUID, tx: Transaction) -> list[ParticipantRow]:
