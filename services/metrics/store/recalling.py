@@ -188,8 +188,8 @@ async def _lags(tx: Transaction) -> dict[date | None, Lags]:
     rows = await tx.connection.fetch(
         """
         SELECT month, count(*) AS changes,
-               -- An exact sum, so that it does not change by the order of the rows.
-               sum(lag_seconds::numeric)::float8 AS seconds,
+               -- Exact, to the microsecond: it must not change by the order of the rows.
+               (sum((lag_seconds * 1000000)::bigint) / 1000000)::float8 AS seconds,
                percentile_cont(0.95) WITHIN GROUP (ORDER BY lag_seconds) AS p95
         FROM (
             SELECT lag_seconds, date_trunc('month', arrived_at AT TIME ZONE 'UTC')::date AS month

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.database import Transaction
+from shared.database import Database, Transaction
 
 Rows = Sequence[dict[str, Any]]
 
@@ -20,6 +22,8 @@ async def mark_stale(programme_ids: Iterable[UUID], tx: Transaction) -> None:
         -- In one order everywhere, so that two writers never wait for each other in a circle.
         SELECT DISTINCT unnest($1::uuid[]) AS programme_id ORDER BY programme_id
         ON CONFLICT (programme_id) DO UPDATE SET marks = stale.marks + 1
+        -- Heard with the commit, in every replica.
+        RETURNING pg_notify('metrics_stale', '')
         """,
         list(programme_ids),
     )
@@ -31,8 +35,25 @@ async def mark_all_stale(tx: Transaction) -> None:
         """
         INSERT INTO stale (programme_id) SELECT programme_id FROM programmes ORDER BY programme_id
         ON CONFLICT (programme_id) DO UPDATE SET marks = stale.marks + 1
+        RETURNING pg_notify('metrics_stale', '')
         """
     )
+
+
+@asynccontextmanager
+async def news_of_facts(database: Database) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when a commit has left programmes stale, be it another replica's."""
+    news = asyncio.Event()
+
+    def tell(*_: object) -> None:
+        news.set()
+
+    async with database.pool.acquire() as connection:
+        await connection.add_listener("metrics_stale", tell)
+        try:
+            yield news
+        finally:
+            await connection.remove_listener("metrics_stale", tell)
 
 
 async def remember_programmes(rows: Rows, tx: Transaction) -> None:
@@ -252,14 +273,17 @@ async def remember_notifications(rows: Rows, tx: Transaction) -> None:
 
 
 async def programmes_due(now: datetime, tx: Transaction) -> list[UUID]:
-    """Programmes with facts that are not measured yet, or last measured on another day."""
+    """Programmes with facts that are not measured yet, or last measured on another day.
+
+    Those first that were measured longest ago.
+    """
     rows = await tx.connection.fetch(
         """
         SELECT p.programme_id
         FROM programmes p LEFT JOIN measured m USING (programme_id)
         WHERE EXISTS (SELECT FROM stale s WHERE s.programme_id = p.programme_id)
            OR m.measured_at IS NULL OR m.measured_at < date_trunc('day', $1, 'UTC')
-        ORDER BY p.programme_id
+        ORDER BY m.measured_at NULLS FIRST, p.programme_id
         """,
         now,
     )
