@@ -7,7 +7,7 @@ and whatever else fails undoes the whole batch, to be tried again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 from uuid import UUID
@@ -93,7 +93,8 @@ class Inbound:
             done = [row for row in rows if id(row.record) not in stay]
             await release(tx, self._service, done)
             # One that was unreadable until now has no id in the inbox yet.
-            await self._remember(tx, [each for each in todo if id(each.record) not in stay])
+            new = [each for each in todo if id(each.record) not in stay]
+            await self._remember(tx, {each.identity: each for each in new})
             failed = [(by_record[key], each) for key, each in stay.items()]
             await park_again(
                 tx, self._service, [each for each in failed if each[1].kind != "waiting"]
@@ -130,7 +131,7 @@ class Inbound:
                 first.setdefault(each.identity, each)
         if not first:
             return list(read)
-        new = await self._remember(tx, list(first.values()))
+        new = await self._remember(tx, first)
         fresh = {id(first[identity]) for identity in new}
         again = [e for e in read if isinstance(e, Envelope) and id(e) not in fresh]
         if not again:
@@ -144,8 +145,8 @@ class Inbound:
                 kept.append(reused[id(each)])
         return kept
 
-    async def _remember(self, tx: Transaction, envelopes: Sequence[Envelope]) -> set[UUID]:
-        """Record the ids in the inbox; returns those that were not there."""
+    async def _remember(self, tx: Transaction, envelopes: Mapping[UUID, Envelope]) -> set[UUID]:
+        """Record ids in the inbox, given by identity; returns those that were not there."""
         rows = await tx.connection.fetch(
             """
             INSERT INTO inbox (consumer, event_id, digest)
@@ -155,8 +156,8 @@ class Inbound:
             ON CONFLICT DO NOTHING RETURNING event_id
             """,
             self._service,
-            [envelope.identity for envelope in envelopes],
-            [envelope.digest for envelope in envelopes],
+            list(envelopes),
+            [envelope.digest for envelope in envelopes.values()],
         )
         return {row["event_id"] for row in rows}
 

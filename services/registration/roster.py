@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from asyncpg import SerializationError
+
 from services.registration.domain.directory import Person
 from services.registration.domain.employment import Employee, contact_values, employee_values
+from services.registration.domain.reporting_line import circle
 from services.registration.participation import end_participations, ends_participation
 from services.registration.store import directory
 from shared.catalogue import ContactUpdated, EmployeeRecorded, EmployeeUpdated, Event
@@ -42,7 +45,8 @@ class Roster:
     ) -> Roster:
         """Lock these people and read the reporting lines that their changes may touch.
 
-        `named`: (employee id, manager id) pairs that the changes to come may ask for.
+        `named`: (employee id, manager id) pairs that the changes to come may ask for. The lines may
+        change while the work goes on: `save` looks again.
         """
         people = await directory.lock_people(tx.connection, ids)
         in_question = {above for each, above in named if above and _moves(people[each], above)}
@@ -50,8 +54,6 @@ class Roster:
             in_question |= person.managers_announced
         if not in_question:
             return cls(people, {})
-        # Two transactions could each add one half of a circle that neither of them sees.
-        await tx.lock("reporting lines")
         in_question |= people.keys()
         return cls(people, await directory.managers_above(tx.connection, in_question))
 
@@ -70,7 +72,11 @@ class Roster:
                 self.managers[state.employee_id] = state.employee.manager_id
 
     async def save(self, tx: Transaction) -> None:
-        """Write what changed and publish each new state of an employee or a contact, in order."""
+        """Write what changed and publish each new state of an employee or a contact, in order.
+
+        Raises SerializationError where another transaction moved somebody meanwhile so that the two
+        together close a circle; done again, this work sees the other.
+        """
         # Postgres writes the rows while the events are made.
         saving = asyncio.create_task(self._write(tx))
         try:
@@ -78,6 +84,23 @@ class Roster:
         finally:
             await saving
         await end_participations(tx, departures)
+        await self._look_again(tx)
+
+    async def _look_again(self, tx: Transaction) -> None:
+        """Refuse the other half of a circle that another transaction has added since we looked."""
+        moved = {
+            step.after.employee_id
+            for step in self._steps
+            if (after := step.after.employee) and after.manager_id
+            if _moves(step.before, after.manager_id)
+        }
+        if not moved:
+            return
+        # Only now, so that whoever else moves people waits for little more than our commit.
+        await tx.lock("reporting lines")
+        managers = await directory.managers_above(tx.connection, moved)
+        if any(circle(managers, each, managers[each]) for each in moved):
+            raise SerializationError("two moves at one time close a circle of managers")
 
     async def _write(self, tx: Transaction) -> None:
         changed = [

@@ -22,7 +22,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic.alias_generators import to_camel, to_snake
+from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from shared.catalogue.types import EmployeeId, Event, Model, Text
@@ -193,23 +193,20 @@ class EmployeeRecorded(_Hr, Event):
     interests: Texts | None = None
     """What the person likes."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _carries_what_its_type_needs(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        kind = data.get("recordType", data.get("record_type", "full"))
-        if kind == "cancel" and _sent_null(data, "cancelsSequence") is not False:
-            _refuse(["cancelsSequence"], "missing; name the sequence of the change to cancel")
-        if kind == "full":
-            lacking = [name for name in _NEVER_NULL if _sent_null(data, name) is not False]
-            _refuse(lacking, "missing; a full record must carry it")
-            if _sent_null(data, "managerId") is None:
-                _refuse(["managerId"], "missing; send null for a person without a manager")
-        if kind == "patch":
-            nulled = [name for name in _NEVER_NULL if _sent_null(data, name)]
+    @model_validator(mode="after")
+    def _carries_what_its_type_needs(self) -> EmployeeRecorded:
+        sent = self.model_fields_set
+        unknown = [name for name in _NEVER_NULL if getattr(self, name) is None]
+        if self.record_type == "full":
+            _refuse(unknown, "missing; a full record must carry it")
+            if "manager_id" not in sent:
+                _refuse(["manager_id"], "missing; send null for a person without a manager")
+        elif self.record_type == "patch":
+            nulled = [name for name in unknown if name in sent]
             _refuse(nulled, "must not be null; it can be changed, not cleared")
-        return data
+        elif self.cancels_sequence is None:
+            _refuse(["cancels_sequence"], "missing; name the sequence of the change to cancel")
+        return self
 
     @model_validator(mode="after")
     def _own_manager(self) -> EmployeeRecorded:
@@ -222,20 +219,15 @@ class EmployeeRecorded(_Hr, Event):
         return self
 
 
-_NEVER_NULL = ("status", "jobLevel", "department", "startDate")
-_SPELLED_OUT = {name: to_snake(name) for name in (*_NEVER_NULL, "managerId", "cancelsSequence")}
-
-
-def _sent_null(data: dict[str, Any], name: str) -> bool | None:
-    """Whether a field was sent as null, None if it was not sent; either spelling of its name."""
-    spelling = name if name in data else _SPELLED_OUT[name]
-    return data[spelling] is None if spelling in data else None
+_NEVER_NULL = ("status", "job_level", "department", "start_date")
 
 
 def _refuse(names: Iterable[str], message: str) -> None:
     """Raise one error per field, each at the field's place, as the library does for its own."""
     errors = [
-        InitErrorDetails(type=PydanticCustomError("hr_record", message), loc=(name,), input=None)
+        InitErrorDetails(
+            type=PydanticCustomError("hr_record", message), loc=(to_camel(name),), input=None
+        )
         for name in names
     ]
     if errors:

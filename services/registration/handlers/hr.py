@@ -23,9 +23,8 @@ from shared.catalogue.hr import HrEmail
 from shared.database import Transaction
 from shared.handlers import Rejected
 
-_EVERY_FIELD = EmployeeRecorded.model_fields.keys()
-_ALIKE = FACT_NAMES & _EVERY_FIELD
-"""Facts that HR's record names as we do."""
+_ALIKE = sorted(FACT_NAMES & EmployeeRecorded.model_fields.keys())
+"""Facts that HR's record names as we do, in an order that the digest can rely on."""
 _NO_END = date(9999, 12, 31)
 """How some HR platforms write that no end is known."""
 
@@ -64,11 +63,10 @@ def _next_state(event: EmployeeRecorded | EmployeeErased, roster: Roster, today:
 def hr_record(event: EmployeeRecorded) -> HrRecord:
     """HR's wire format in the directory's terms."""
     changes = _changes(event)
-    said = (event.record_type, event.effective_date, event.cancels_sequence)
     return HrRecord(
         kind=event.record_type,
         sequence=event.sequence,
-        digest=_digest(*said, *sorted(changes.items())),
+        digest=_digest(event.record_type, event.effective_date, event.cancels_sequence, changes),
         effective_date=event.effective_date,
         changes=changes,
         cancels_sequence=event.cancels_sequence,
@@ -78,16 +76,16 @@ def hr_record(event: EmployeeRecorded) -> HrRecord:
 def _changes(event: EmployeeRecorded) -> dict[str, Any]:
     """What a record states: everything if it is full, else what is present, null included."""
     full = event.record_type == "full"
-    present = _EVERY_FIELD if full else event.model_fields_set
     sent = event.__dict__
-    changes: dict[str, Any] = {name: sent[name] for name in _ALIKE & present}
-    for name in _IN_OTHER_WORDS.keys() & changes.keys():
-        changes[name] = _IN_OTHER_WORDS[name](changes[name])
+    present = sent if full else event.model_fields_set
+    changes: dict[str, Any] = {name: sent[name] for name in _ALIKE if name in present}
+    for name, in_our_words in _IN_OTHER_WORDS.items():
+        if name in changes:
+            changes[name] = in_our_words(changes[name])
     if "name" in present:
-        parts = {"given_name", "family_name"}
-        if event.name is not None and not full:
-            parts &= event.name.model_fields_set
-        changes |= {part: getattr(event.name, part, None) for part in parts}
+        for part in ("given_name", "family_name"):
+            if full or event.name is None or part in event.name.model_fields_set:
+                changes[part] = getattr(event.name, part, None)
     if "emails" in present:
         changes["email"] = _main_address(event.emails or [])
     return changes
@@ -116,8 +114,8 @@ _IN_OTHER_WORDS: dict[str, Callable[[Any], Any]] = {
 
 def _main_address(emails: Sequence[HrEmail]) -> str | None:
     """The primary address, else the one for work, else the first."""
-    ranked = sorted(emails, key=lambda email: (not email.primary, email.type != "work"))
-    return ranked[0].value if ranked else None
+    best = min(emails, key=lambda email: (not email.primary, email.type != "work"), default=None)
+    return best.value if best else None
 
 
 def _digest(*said: object) -> bytes:

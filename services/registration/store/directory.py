@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from operator import attrgetter
 from typing import Any
+
+from pydantic_core import to_json
 
 from services.registration.domain.directory import Person, ScheduledChange
 from services.registration.domain.employment import (
@@ -21,8 +21,6 @@ from shared.database import Connection
 
 _DATES = frozenset({"start_date", "termination_date"})
 _LISTS = frozenset({"dotted_line_manager_ids", "skills", "interests"})
-_FACTS = tuple(field.name for field in fields(Facts))
-_fact_values: Callable[[Facts], tuple[Any, ...]] = attrgetter(*_FACTS)
 
 
 async def employee(connection: Connection, employee_id: str) -> Employee | None:
@@ -190,8 +188,8 @@ async def _save_records(connection: Connection, people: Sequence[Person]) -> Non
         """
         INSERT INTO hr_records
             (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
-        SELECT employee_id, sequence, digest, effective_date, facts, contact_version, erased
-        FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::date[], $5::jsonb[], $6::int[],
+        SELECT employee_id, sequence, digest, effective_date, facts::jsonb, contact_version, erased
+        FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::date[], $5::text[], $6::int[],
                     $7::bool[])
             AS row (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
         ON CONFLICT (employee_id) DO UPDATE SET
@@ -203,7 +201,7 @@ async def _save_records(connection: Connection, people: Sequence[Person]) -> Non
         [each.sequence for each in people],
         [each.digest for each in people],
         [each.since for each in people],
-        [_known(each.facts) if each.facts else None for each in people],
+        [to_json(each.facts).decode() if each.facts else None for each in people],
         [each.contact_version for each in people],
         [each.erased for each in people],
     )
@@ -264,12 +262,14 @@ async def _save_schedules(connection: Connection, people: Sequence[Person]) -> N
     await connection.execute(
         """
         INSERT INTO scheduled_changes (employee_id, sequence, effective_date, changes, held_because)
-        SELECT * FROM unnest($1::text[], $2::bigint[], $3::date[], $4::jsonb[], $5::text[])
+        SELECT employee_id, sequence, effective_date, changes::jsonb, held_because
+        FROM unnest($1::text[], $2::bigint[], $3::date[], $4::text[], $5::text[])
+            AS row (employee_id, sequence, effective_date, changes, held_because)
         """,
         [employee_id for employee_id, _ in rows],
         [change.sequence for _, change in rows],
         [change.effective_date for _, change in rows],
-        [_to_json(change.changes) for _, change in rows],
+        [to_json(dict(change.changes)).decode() for _, change in rows],
         [change.held_because for _, change in rows],
     )
 
@@ -279,19 +279,6 @@ def _employee(row: Any) -> Employee:
     for name in _LISTS:
         values[name] = tuple(values[name])
     return Employee(**values)
-
-
-def _known(facts: Facts) -> dict[str, Any]:
-    """The facts as JSON, without those that are not known."""
-    values = zip(_FACTS, _fact_values(facts), strict=True)
-    return _to_json({name: value for name, value in values if value is not None and value != ()})
-
-
-def _to_json(values: Mapping[str, Any]) -> dict[str, Any]:
-    written = dict(values)
-    for name in _DATES & written.keys():
-        written[name] = written[name] and written[name].isoformat()
-    return written
 
 
 def _from_json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,9 @@ def test_an_error_names_the_field_as_hr_wrote_it(changes: dict[str, Any], reason
 
 def test_every_missing_field_is_named_at_once() -> None:
     with pytest.raises(ValidationError) as refusal:
-        EmployeeRecorded.model_validate_json("{}")
+        EmployeeRecorded.model_validate_json(
+            '{"employeeId": "e1", "effectiveDate": "2026-01-05", "sequence": 1}'
+        )
 
     for name in ("status", "jobLevel", "department", "startDate"):
         assert f"{name}: missing; a full record must carry it" in describe(refusal.value)
