@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 _STUCK_AFTER_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
 _STOP_SECONDS = 5.0
+_OBJECTS_BEFORE_A_LOOK = 100_000
 _LONGEST_BACKOFF_SECONDS = 30.0
 _FORGET_EVERY_SECONDS = 3600.0
 _LARGEST_RECORD = 8 * 1024 * 1024
@@ -345,6 +347,17 @@ def _health_router(app: FastAPI, name: str) -> APIRouter:
     return router
 
 
+def collect_garbage_rarely() -> None:
+    """Have Python look for circular garbage seldom, and never among what lives as long as we do.
+
+    A batch makes and drops a hundred objects per record, nearly none of them in a circle; by the
+    default, Python looks through them all dozens of times per batch, a tenth of the batch's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BEFORE_A_LOOK, 10, 10)
+
+
 def run(create_app: Callable[[], FastAPI]) -> None:
     """Serve the app until SIGTERM or SIGINT; work in hand is finished first.
 
@@ -355,6 +368,7 @@ def run(create_app: Callable[[], FastAPI]) -> None:
     except ValidationError as error:
         sys.exit("\n".join(told(error)))
     settings: ServiceSettings = app.state.settings
+    collect_garbage_rarely()
     uvicorn.run(
         app,
         host=settings.http.host,

@@ -11,7 +11,7 @@ from shared.consumer import Consumer
 from shared.database import Database
 from shared.envelope import Record
 from shared.inbound import Inbound
-from shared.service import new_broker
+from shared.service import collect_garbage_rarely, new_broker
 from shared.settings import ServiceSettings
 from tests.bench.contenders.arrival import until, until_committed
 from tests.bench.peers.yardstick import contend
@@ -31,6 +31,7 @@ class CountingInbound(Inbound):
 
 async def take_in(task: dict[str, Any]) -> dict[str, Any]:
     """Read, apply and commit so many records; the clock starts when partitions are assigned."""
+    collect_garbage_rarely()
     settings = ServiceSettings()
     database = await Database.connect(task["dsn"], service="registration", clock=Clock())
     broker = new_broker(settings)

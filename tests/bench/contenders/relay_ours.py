@@ -11,13 +11,14 @@ from aiokafka import AIOKafkaProducer
 from shared.clock import Clock
 from shared.database import Database
 from shared.relay import Relay
-from shared.service import new_producer
+from shared.service import collect_garbage_rarely, new_producer
 from shared.settings import ServiceSettings
 from tests.bench.peers.yardstick import contend, until_empty
 
 
 async def relay(task: dict[str, Any]) -> dict[str, Any]:
     """Publish every row of the outbox."""
+    collect_garbage_rarely()
     settings = ServiceSettings()
     database = await Database.connect(task["dsn"], service=task["service"], clock=Clock())
     began = 0.0
