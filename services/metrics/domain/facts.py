@@ -84,7 +84,8 @@ class Crowd:
     """
 
     job_level: int
-    department: str
+    department: str | None
+    """None where only all departments together are told."""
     count: int
     tenure_band: int | None = None
     """See `periods.TENURE_EDGES_DAYS`; only where a comparison needs it."""

@@ -71,11 +71,6 @@ def landmark(programme: ProgrammeRow) -> datetime:
     return min(programme.starts_at + _LANDMARK_AFTER, programme.ends_at)
 
 
-def instants(facts: Facts, now: datetime) -> frozenset[datetime]:
-    """The moments as of which the periods tell the state of things."""
-    return frozenset(View(facts, window, now).instant for window in windows(facts, now))
-
-
 @dataclass(frozen=True)
 class View:
     """The facts of a programme as one period shows them.
@@ -142,7 +137,7 @@ class View:
     def department(self, person: Person) -> str:
         """Where a person works at the instant."""
         known = person if isinstance(person, Crowd) else self.employees.get(person)
-        return known.department if known else "unknown"
+        return known.department or "unknown" if known else "unknown"
 
     @cached_property
     def eligible(self) -> dict[Role, frozenset[Person]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
@@ -25,7 +25,6 @@ from services.metrics.domain.periods import (
     TENURE_EDGES_DAYS,
     YEAR,
     View,
-    instants,
     landmark,
     windows,
 )
@@ -86,7 +85,9 @@ async def _employees(people: Collection[str], tx: Transaction) -> list[EmployeeR
         )
         SELECT employee_id, version, status, job_level, department, start_date, effective_from,
                country, manager_id, dotted_line_manager_ids
-        FROM employee_states JOIN concerned USING (employee_id)
+        FROM employee_states
+        -- An array has them looked up one by one: they are few, and the planner cannot know that.
+        WHERE employee_id = ANY(ARRAY(SELECT employee_id FROM concerned))
         """,
         list(people),
     )
@@ -100,16 +101,23 @@ async def _crowds(
     facts: Facts, known: Sequence[str], tx: Transaction
 ) -> Mapping[datetime, Sequence[Crowd]]:
     """All in the audience but those who are known, by the moments that the measures look at."""
-    crowds = await _headcounts(facts.programme, instants(facts, tx.now), known, tx)
-    divided_at = landmark(facts.programme)
-    if divided_at <= tx.now:
+    views = [View(facts, window, tx.now) for window in windows(facts, tx.now)]
+    moments = {view.instant for view in views}
+    whole = views[0]
+    crowds = await _headcounts(facts.programme, moments, whole.instant, known, tx)
+    divided = View(facts, whole.window, landmark(facts.programme))
+    if divided.now <= tx.now:
         # Instead of what was counted as of the same moment: these are parts of that.
-        crowds |= await _followed(facts, divided_at, known, tx)
+        crowds[divided.instant] = await _followed(divided, known, tx)
     return crowds
 
 
 async def _headcounts(
-    programme: ProgrammeRow, moments: Iterable[datetime], known: Sequence[str], tx: Transaction
+    programme: ProgrammeRow,
+    moments: Collection[datetime],
+    by_department: datetime,
+    known: Sequence[str],
+    tx: Transaction,
 ) -> dict[datetime, list[Crowd]]:
     rows = await tx.connection.fetch(
         """
@@ -125,18 +133,19 @@ async def _headcounts(
             FROM employee_states s
             WHERE NOT EXISTS (SELECT FROM unnest($2::text[]) k WHERE k = s.employee_id)
         )
-        SELECT moment, job_level, department, count(*)
+        SELECT moment, job_level, CASE moment WHEN $6 THEN department END AS department, count(*)
         FROM spans, unnest($1::timestamptz[]) AS moment
         WHERE status = 'active' AND begins <= moment AND (ends IS NULL OR moment < ends)
           AND ($4::text[] = '{}' OR department = ANY($4))
           AND ($5::text[] = '{}' OR country = ANY($5))
-        GROUP BY moment, job_level, department
+        GROUP BY 1, 2, 3
         """,
-        sorted(moments),
+        list(moments),
         known,
         programme.min_tenure_days,
         programme.departments,
         programme.countries,
+        by_department,
     )
     crowds: dict[datetime, list[Crowd]] = {}
     for row in rows:
@@ -145,12 +154,8 @@ async def _headcounts(
     return crowds
 
 
-async def _followed(
-    facts: Facts, divided_at: datetime, known: Sequence[str], tx: Transaction
-) -> dict[datetime, list[Crowd]]:
-    programme = facts.programme
-    whole = windows(facts, tx.now)[0]
-    instant = View(facts, whole, divided_at).instant
+async def _followed(divided: View, known: Sequence[str], tx: Transaction) -> list[Crowd]:
+    programme = divided.facts.programme
     rows = await tx.connection.fetch(
         """
         WITH before AS (
@@ -172,16 +177,16 @@ async def _followed(
           AND ($8::text[] = '{}' OR country = ANY($8))
         GROUP BY job_level, department, tenure_band
         """,
-        instant,
-        divided_at.date(),
-        divided_at + YEAR,
+        divided.instant,
+        divided.now.date(),
+        divided.now + YEAR,
         known,
         TENURE_EDGES_DAYS,
         programme.min_tenure_days,
         programme.departments,
         programme.countries,
     )
-    return {instant: [Crowd(**row) for row in rows]}
+    return [Crowd(**row) for row in rows]
 
 
 async def _lags(tx: Transaction) -> dict[date | None, Lags]:
