@@ -89,8 +89,10 @@ class Contact:
 
 _EMPLOYEE = tuple(field.name for field in fields(Employee))
 _CONTACT = tuple(field.name for field in fields(Contact))
-_employee_row: Callable[[Employee], tuple[Any, ...]] = attrgetter(*_EMPLOYEE)
-_contact_row: Callable[[Contact], tuple[Any, ...]] = attrgetter(*_CONTACT)
+employee_row: Callable[[Employee], tuple[Any, ...]] = attrgetter(*_EMPLOYEE)
+"""The fields of an employee in their order."""
+contact_row: Callable[[Contact], tuple[Any, ...]] = attrgetter(*_CONTACT)
+"""The fields of a contact in their order."""
 _attributes: Callable[[Employee], tuple[Any, ...]] = attrgetter(
     *(name for name in _EMPLOYEE if name not in ("version", "effective_from"))
 )
@@ -101,12 +103,12 @@ _reach: Callable[[Contact], tuple[Any, ...]] = attrgetter(
 
 def employee_values(employee: Employee) -> dict[str, Any]:
     """The fields of an employee by name."""
-    return dict(zip(_EMPLOYEE, _employee_row(employee), strict=True))
+    return dict(zip(_EMPLOYEE, employee_row(employee), strict=True))
 
 
 def contact_values(contact: Contact) -> dict[str, Any]:
     """The fields of a contact by name."""
-    return dict(zip(_CONTACT, _contact_row(contact), strict=True))
+    return dict(zip(_CONTACT, contact_row(contact), strict=True))
 
 
 def with_changes(facts: Facts | None, changes: Changes, *, since: date) -> Facts:

@@ -14,8 +14,8 @@ from services.registration.domain.employment import (
     Contact,
     Employee,
     Facts,
-    contact_values,
-    employee_values,
+    contact_row,
+    employee_row,
 )
 from shared.database import Connection
 
@@ -227,7 +227,7 @@ async def _save_employees(connection: Connection, states: Sequence[Employee]) ->
              excluded.effective_from, excluded.skills, excluded.interests, excluded.erased)
         """,
         # whole rows, in the order of the table's columns, which is that of the fields
-        [tuple(employee_values(state).values()) for state in states],
+        [employee_row(state) for state in states],
     )
 
 
@@ -247,7 +247,7 @@ async def _save_contacts(
             (excluded.version, excluded.given_name, excluded.display_name, excluded.email,
              excluded.locale, excluded.timezone)
         """,
-        [tuple(contact_values(state).values()) for state in states],
+        [contact_row(state) for state in states],
     )
 
 
