@@ -16,7 +16,7 @@ from shared.catalogue import KpiMeasured, Period
 from shared.database import Database, Transaction
 
 _SHORT_SECONDS = 0.01
-_MOST_REST = 9
+_MOST_REST = 4
 _LONGEST_REST_SECONDS = 20.0
 _LONGEST_WORK_SECONDS = 10.0
 
@@ -36,7 +36,7 @@ def _rest_seconds(worked: float) -> float:
     """How long to leave the processors to others after so many seconds of work.
 
     Short work may come often. The longer it takes, because there is much to count or because the
-    machine is busy, the smaller its share: in a stream of news a tenth in the end.
+    machine is busy, the smaller its share: in a stream of news a fifth in the end.
     """
     times = min(worked / _SHORT_SECONDS, _MOST_REST)
     return min(worked * times, _LONGEST_REST_SECONDS)
@@ -51,11 +51,11 @@ async def measure_programmes(database: Database) -> None:
     async with database.transaction() as tx:
         due = await remembering.programmes_due(tx.now, tx)
     for programme_id in due:
-        if time.monotonic() > enough:
-            return
         async with database.transaction() as tx:
             if await tx.try_lock(f"measure {programme_id}"):
                 await _measure(programme_id, tx)
+        if time.monotonic() > enough:
+            return
 
 
 async def _measure(programme_id: UUID, tx: Transaction) -> None:
