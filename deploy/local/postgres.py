@@ -32,13 +32,27 @@ _ALWAYS = {
     # No Unix socket: its path has a length limit that deep folders exceed.
     "unix_socket_directories": "",
     "max_connections": "200",
-    "shared_buffers": "64MB",
     "max_parallel_workers_per_gather": "0",
     "io_method": "sync",
     "jit": "off",
     "password_encryption": "scram-sha-256",
 }
-_THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_THROWAWAY = {
+    "shared_buffers": "64MB",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
+_MEGABYTE = 1024**2
+
+
+def _durable() -> dict[str, str]:
+    """What a server whose data stays and grows needs besides."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Taken only as tables fill it. A directory of a million people is 1.5 GB; where it does not
+    # fit, each event fetches some pages anew. An eighth, for services and broker are here as well.
+    buffers = min(max(memory // 8 // _MEGABYTE, 64), 2048)
+    return {"shared_buffers": f"{buffers}MB"}
 
 
 def dsn(port: int, user: str, password: str, database: str = DATABASE) -> str:
@@ -195,7 +209,8 @@ class PostgresServer:
         self.port = free_port(self.port or None)
         # What a crash left behind could name the process id of somebody else by now.
         (data / "postmaster.pid").unlink(missing_ok=True)
-        settings = {**_ALWAYS, "port": str(self.port), **({} if self.durable else _THROWAWAY)}
+        kind = _durable() if self.durable else _THROWAWAY
+        settings = {**_ALWAYS, **kind, "port": str(self.port)}
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.child = Child.spawn(
             "postgres",
