@@ -7,9 +7,11 @@ the time after which the broker would give its partitions to another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -29,6 +31,8 @@ log = structlog.get_logger()
 
 # Records of a megabyte each must not be held by the hundreds.
 _MOST_BYTES_AT_ONCE = 4_000_000
+_LOOK_MS = 1000
+_REST_MS = 5
 _ATTEMPTS_BEFORE_PARKING = 4
 _LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -69,6 +73,7 @@ class Consumer:
         self._inbound = inbound
         self._service = inbound.database.service
         self._gate = _Gate()
+        self._max_batch = max_batch
         self._failures = 0
         self._last_progress = time.monotonic()
         self._waiting_since: float | None = None
@@ -79,10 +84,8 @@ class Consumer:
             group_id=self._service + group_suffix,
             batch=True,
             max_records=max_batch,
-            # FastStream sleeps so long after each look that found nothing.
-            batch_timeout_ms=5,
             # A partition just read joins the client's next fetch only when the present one ends.
-            fetch_max_wait_ms=50,
+            fetch_max_wait_ms=100,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             session_timeout_ms=int(session_seconds * 1000),
@@ -95,6 +98,22 @@ class Consumer:
             title=f"{self._service} reads",
         )
         self._subscriber(self._receive)
+        # FastStream's own sleeps after each look that found nothing.
+        self._subscriber.get_msg = self._next  # type: ignore[method-assign]
+
+    async def _next(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord[bytes, bytes], ...]:
+        """What has come since the last look, or else what comes first within a while."""
+        records = _in_line(await consumer.getmany(max_records=self._max_batch))
+        if not records:
+            return _in_line(
+                await consumer.getmany(timeout_ms=_LOOK_MS, max_records=self._max_batch)
+            )
+        if room := self._max_batch - len(records):
+            # While the client holds records it asks the broker for none: more may have come. What
+            # fails here does so again at the next look, and must not take these records with it.
+            with contextlib.suppress(KafkaError):
+                records += _in_line(await consumer.getmany(timeout_ms=_REST_MS, max_records=room))
+        return records
 
     async def _receive(self, message: KafkaMessage) -> None:
         """Take one batch from FastStream. Never raises: FastStream would skip the batch."""
@@ -197,6 +216,12 @@ class Consumer:
         """Whether the broker gave this consumer its share of partitions."""
         consumer = self._subscriber.consumer
         return consumer is not None and bool(consumer.assignment())
+
+
+def _in_line(
+    found: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]],
+) -> tuple[ConsumerRecord[bytes, bytes], ...]:
+    return tuple(chain.from_iterable(found.values()))
 
 
 def _how_many(raw: Sequence[ConsumerRecord[bytes, bytes]]) -> int:

@@ -10,7 +10,9 @@ import asyncio
 import json
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 from aiokafka import AIOKafkaProducer
@@ -24,6 +26,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.database import HEADER_COLUMNS
 from shared.outbox import OutboxRecord
@@ -44,6 +47,10 @@ _REFUSALS = (
 Headers = list[tuple[str, bytes]]
 
 
+class SentNoMore(Exception):  # noqa: N818 - named by the fact
+    """Something failed, and what is sent now might overtake it."""
+
+
 class Refused(Exception):  # noqa: N818 - named by the fact
     """The broker takes no such record, however often it is sent; `first` is the one in front."""
 
@@ -58,6 +65,10 @@ class Publisher:
     def __init__(self, producer: AIOKafkaProducer, *, may_send: Callable[[], None]) -> None:
         self._producer = producer
         self._may_send = may_send
+        self._in_turn = asyncio.Lock()
+        self._lanes: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._refused: dict[str, KafkaError] = {}
+        self._failed = False
 
     async def start(self) -> None:
         """Connect to the broker; raises KafkaError."""
@@ -66,12 +77,16 @@ class Publisher:
     async def send(self, rows: Sequence[OutboxRecord]) -> list[Refused]:
         """Publish rows, in their order per key; returns what the broker refused for good.
 
-        Of a topic that was refused, later rows may not have been sent. Raises whatever else
-        fails; then any of the rows may have been published, and none been overtaken.
+        May be called again before it returns: a key's rows follow those of the call before. Of a
+        topic that was refused, later rows may not have been sent. Raises whatever else fails; then
+        any of the rows may have been published, none been overtaken, and this publisher is done.
         """
-        lines, refused = await self._lines(rows)
         async with asyncio.TaskGroup() as group:
-            sent = [group.create_task(self._send(*place, line)) for place, line in lines.items()]
+            with self._nothing_after_failure():
+                async with self._in_turn:
+                    lines, refused = await self._lines(rows)
+                    # They queue for their partitions in the order in which they are made.
+                    sent = [group.create_task(self._send(*each)) for each in lines.items()]
         return refused + [refusal for task in sent if (refusal := task.result())]
 
     async def close(self) -> None:
@@ -96,8 +111,10 @@ class Publisher:
                 try:
                     counts[topic] = await self._partitions(topic)
                 except _REFUSALS as error:
+                    self._refused[topic] = error
+                if error_before := self._refused.get(topic):
                     counts[topic] = 0
-                    refused.append(Refused(row, error))
+                    refused.append(Refused(row, error_before))
             if count := counts[topic]:
                 lines.setdefault((topic, partition_of(row.key, count)), []).append(row)
         return lines, refused
@@ -117,28 +134,47 @@ class Publisher:
             raise UnknownTopicOrPartitionError(topic) from None
         return len(known)
 
-    async def _send(self, topic: str, partition: int, line: list[OutboxRecord]) -> Refused | None:
-        position = 0
-        while position < len(line):
-            self._may_send()
-            first = line[position]
-            batch = self._producer.create_batch()
-            now = int(time.time() * 1000)
-            for row in line[position:]:
-                added = batch.append(
-                    timestamp=now,
-                    key=row.key.encode(),
-                    value=row.payload,
-                    headers=self._headers(row),
-                )
-                if added is None:
-                    break
-                position += 1
-            try:
-                await (await self._producer.send_batch(batch, topic, partition=partition))
-            except _REFUSALS as error:
-                return Refused(first, error)
+    async def _send(self, place: tuple[str, int], line: list[OutboxRecord]) -> Refused | None:
+        topic, partition = place
+        with self._nothing_after_failure():
+            async with self._lanes[place]:
+                position = 0
+                while position < len(line):
+                    first = line[position]
+                    if topic in self._refused:
+                        return Refused(first, self._refused[topic])
+                    if self._failed:
+                        raise SentNoMore
+                    self._may_send()
+                    batch = self._producer.create_batch()
+                    position = self._fill(batch, line, position)
+                    try:
+                        await (await self._producer.send_batch(batch, topic, partition=partition))
+                    except _REFUSALS as error:
+                        self._refused[topic] = error
+                        return Refused(first, error)
         return None
+
+    @contextmanager
+    def _nothing_after_failure(self) -> Iterator[None]:
+        """Whatever ends this early, even a cancellation: what waits behind it is not sent."""
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _fill(self, batch: BatchBuilder, line: Sequence[OutboxRecord], position: int) -> int:
+        """Add rows while there is room; returns the position of the first one left."""
+        now = int(time.time() * 1000)
+        for row in line[position:]:
+            added = batch.append(
+                timestamp=now, key=row.key.encode(), value=row.payload, headers=self._headers(row)
+            )
+            if added is None:
+                break
+            position += 1
+        return position
 
     @staticmethod
     def _headers(row: OutboxRecord) -> Headers:

@@ -11,11 +11,11 @@ stopped and woke again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from itertools import chain
+from typing import TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -35,6 +35,7 @@ _HOLD_SECONDS = 30.0
 _TIDY_SECONDS = 1.0
 _TIDY_ROWS = 10_000
 _MOST_BYTES_AT_ONCE = 4_000_000
+_BATCHES_AHEAD = 2
 
 ProducerFactory: TypeAlias = Callable[[], AIOKafkaProducer]
 
@@ -75,7 +76,7 @@ class Relay:
 
     async def run(self) -> None:
         """Own shards or wait for them, until `stop`; whatever fails is tried again."""
-        wakers = [owner.news.set for owner in self.owners]
+        wakers = [owner.wake for owner in self.owners]
         self.database.on_events += wakers
         try:
             async with asyncio.TaskGroup() as group:
@@ -90,7 +91,6 @@ class _Owner:
     """Publishes one shard for as long as its locks are ours."""
 
     def __init__(self, relay: Relay, number: int) -> None:
-        self.news = asyncio.Event()
         self.owns = False
         self.last_progress = self._last_word = time.monotonic()
         self._relay = relay
@@ -99,6 +99,15 @@ class _Owner:
         self._slots = [slot for slot in range(SLOTS) if slot % relay.shards == number]
         self._held: dict[str, float] = {}
         self._removed = 0
+        self._awake = asyncio.Event()
+        self._news = False
+        self._sends: dict[asyncio.Task[list[Refused]], list[OutboxRecord]] = {}
+        """Rows on their way, oldest first."""
+
+    def wake(self) -> None:
+        """Say that there are rows to publish."""
+        self._news = True
+        self._awake.set()
 
     async def run(self) -> None:
         while not self._relay.stopping:
@@ -118,6 +127,10 @@ class _Owner:
         try:
             if not await self._take(session):
                 return
+            # A deletion that a crash of Postgres undoes is one more record on the wire, which
+            # whoever reads it drops; not to wait for the disk brings the next ones out earlier.
+            await session.execute("SET synchronous_commit = off")
+            self._sends.clear()
             publisher = Publisher(
                 self._relay.new_producer(),
                 may_send=self._check_ownership,
@@ -126,7 +139,7 @@ class _Owner:
                 await publisher.start()
                 async with asyncio.TaskGroup() as group:
                     tidying = group.create_task(self._tidy())
-                    await self._publish(session, publisher)
+                    await self._publish(session, publisher, group)
                     tidying.cancel()
             finally:
                 await publisher.close()
@@ -160,62 +173,79 @@ class _Owner:
         if time.monotonic() - self._last_word > 0.8 * self._relay.silence_seconds:
             raise OwnershipLost
 
-    async def _publish(self, session: Session, publisher: Publisher) -> None:
-        """Send a batch while the next is read and the one before is deleted, again and again."""
+    async def _publish(
+        self, session: Session, publisher: Publisher, group: asyncio.TaskGroup
+    ) -> None:
+        """Send rows while those before are on their way, and delete what the broker has."""
         pause = _SHORTEST_PAUSE_SECONDS
-        batch: list[OutboxRecord] = []
-        sent: list[OutboxRecord] = []
+        look = True
         while True:
-            self.news.clear()
-            async with asyncio.TaskGroup() as group:
-                removing = group.create_task(self._remove(sent))
-                sending = group.create_task(publisher.send(batch))
-                following = await self._read(session, [row.seq for row in (*batch, *sent)])
-                await self._stay(session, {removing, sending})
-            self.last_progress = time.monotonic()
-            if refused := sending.result():
-                await self._hold(refused, batch)
-            batch, sent = following, batch
-            if batch or sent:
+            self._awake.clear()
+            arrived = await self._arrived(session)
+            crowded = sum(map(len, self._sends.values())) > _BATCHES_AHEAD * self._relay.batch
+            found: list[OutboxRecord] = []
+            if look:
+                # Even for no row: a session that falls silent loses its locks.
+                found = await self._read(session, arrived, 0 if crowded else self._relay.batch)
+            if found:
+                sending = group.create_task(publisher.send(found))
+                sending.add_done_callback(lambda _: self._awake.set())
+                self._sends[sending] = found
                 pause = _SHORTEST_PAUSE_SECONDS
-            elif self._relay.stopping or await self._has_enough(session):
-                return
-            else:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.news.wait(), pause)
+            # Only now, so that it holds up no row that could be sent.
+            await self._remove(session, arrived)
+            if look and not self._sends:
+                self.last_progress = time.monotonic()
+                if self._relay.stopping or await self._has_enough(session):
+                    return
+            if len(found) == self._relay.batch:
+                continue
+            try:
+                await asyncio.wait_for(self._awake.wait(), pause)
+                look = self._news or crowded or self._relay.stopping
+            except TimeoutError:
+                look = True
                 pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.5)
 
-    async def _read(self, session: Session, busy: Sequence[int]) -> list[OutboxRecord]:
+    async def _arrived(self, session: Session) -> list[OutboxRecord]:
+        """The rows that the broker has by now, in the order in which they were sent."""
+        arrived: list[OutboxRecord] = []
+        while self._sends and (sending := next(iter(self._sends))).done():
+            rows = self._sends.pop(sending)
+            if refused := sending.result():
+                await self._remove(session, arrived)
+                await self._hold(session, refused, rows)
+            arrived += rows
+        return arrived
+
+    async def _read(
+        self, session: Session, arrived: Sequence[OutboxRecord], limit: int
+    ) -> list[OutboxRecord]:
+        """The oldest rows that were not sent yet."""
+        self._news = False
         now = time.monotonic()
         self._held = {topic: until for topic, until in self._held.items() if until > now}
         rows = await outbox.oldest(
             session,
             self._slots,
-            busy=busy,
+            busy=[row.seq for row in chain(arrived, *self._sends.values())],
             held=list(self._held),
-            limit=self._relay.batch,
+            limit=limit,
             limit_bytes=_MOST_BYTES_AT_ONCE,
         )
         self._last_word = now
         return rows
 
-    async def _stay(self, session: Session, work: set[asyncio.Task[Any]]) -> None:
-        """Wait for work without falling silent, which would cost the ownership."""
-        while (await asyncio.wait(work, timeout=self._relay.silence_seconds / 5))[1]:
-            asked_at = time.monotonic()
-            await session.execute("SELECT")
-            self._last_word = asked_at
-
-    async def _remove(self, rows: Sequence[OutboxRecord]) -> None:
+    async def _remove(self, session: Session, rows: Sequence[OutboxRecord]) -> None:
         if rows:
-            async with self._database.pool.acquire() as connection:
-                await outbox.remove(
-                    connection, [row.seq for row in rows], journal=self._relay.journal
-                )
+            await outbox.remove(session, [row.seq for row in rows], journal=self._relay.journal)
+            self.last_progress = time.monotonic()
             self._removed += len(rows)
             telemetry.PUBLISHED.labels(self._database.service).inc(len(rows))
 
-    async def _hold(self, refused: Sequence[Refused], batch: Sequence[OutboxRecord]) -> None:
+    async def _hold(
+        self, session: Session, refused: Sequence[Refused], batch: Sequence[OutboxRecord]
+    ) -> None:
         """Leave the topics that the broker refuses alone for a while, tell of them, and raise."""
         for each in refused:
             first = each.first
@@ -230,7 +260,7 @@ class _Owner:
                 bytes=len(first.payload or b""),
                 retry_seconds=_HOLD_SECONDS,
             )
-        await self._remove([row for row in batch if row.topic not in self._held])
+        await self._remove(session, [row for row in batch if row.topic not in self._held])
         # A producer goes on counting after a refusal, and the broker would miss a number.
         raise refused[0]
 

@@ -163,6 +163,35 @@ async def test_the_relay_wakes_when_this_process_commits_events(
         await write(database, "woken", "last")
 
 
+async def test_events_do_not_wait_for_those_on_their_way_to_other_partitions(
+    database: Database, broker: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Publisher.send
+    under_way, arrived = asyncio.Event(), asyncio.Event()
+
+    async def send_slowly(self: Publisher, rows: Sequence[OutboxRecord]) -> Any:
+        if rows[0].key == slow:
+            under_way.set()
+            await arrived.wait()
+        return await send(self, rows)
+
+    monkeypatch.setattr(Publisher, "send", send_slowly)
+    slow, quick = uuid4().hex, uuid4().hex
+    async with relaying(Relay(database, producer=factory(broker))):
+        await write(database, slow, "0")
+        await under_way.wait()
+        await write(database, quick, "0")
+
+        async def is_out() -> bool:
+            return len(await records_of(broker, quick)) == 1
+
+        await until(is_out)
+        assert await left(database) == 2
+        arrived.set()
+        await emptied(database)
+    check_order(await records_of(broker, slow), {slow: 1})
+
+
 async def test_a_number_that_is_committed_late_is_published_and_overtakes_nothing(
     database: Database, broker: Kafka
 ) -> None:
@@ -363,16 +392,17 @@ async def test_a_failed_batch_is_sent_again_from_its_first_row(
     database: Database, broker: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.relay._RETRY_SECONDS", 0.01)
-    send = Publisher.send
-    failures = [True, False, True]
+    send = AIOKafkaProducer.send_batch
+    lost = [True, False, True]
 
-    async def send_and_fail(self: Publisher, rows: Sequence[OutboxRecord]) -> Any:
-        if rows and failures and failures.pop():
-            await send(self, rows[: len(rows) // 2])
+    async def send_and_hear_nothing(*batch: Any, partition: int) -> Any:
+        answer = await send(*batch, partition=partition)
+        if lost and lost.pop():
+            await answer
             raise ConnectionError
-        return await send(self, rows)
+        return answer
 
-    monkeypatch.setattr(Publisher, "send", send_and_fail)
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", send_and_hear_nothing)
     prefix = uuid4().hex
     await write(database, prefix, *map(str, range(30)))
     async with relaying(Relay(database, producer=factory(broker), batch=10)):

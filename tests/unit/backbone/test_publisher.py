@@ -20,7 +20,7 @@ from shared.database import HEADER_COLUMNS
 from shared.envelope import decode, encode, json_value
 from shared.ids import new_id
 from shared.outbox import OutboxRecord
-from shared.publisher import Publisher, partition_of
+from shared.publisher import Publisher, SentNoMore, partition_of
 from shared.testing import record_of
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -72,7 +72,7 @@ class FakeProducer:
         async def answer() -> None:
             self.now += 1
             self.most_at_once = max(self.most_at_once, self.now)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
             self.now -= 1
             if self.answers:
                 raise self.answers.pop(0)
@@ -132,6 +132,43 @@ async def test_after_a_failed_batch_none_of_its_partition_follows() -> None:
     assert producer.taken == []
 
 
+async def test_what_is_sent_meanwhile_waits_for_what_went_before_on_its_partition() -> None:
+    producer = FakeProducer(partitions=1)
+    sender = publisher(producer)
+    await asyncio.gather(*(sender.send([row(n)] * count) for n, count in enumerate([1, 2, 2, 1])))
+    assert [count for _, _, count in producer.taken] == [1, 2, 2, 1]
+    assert producer.most_at_once == 1
+
+
+async def test_after_a_failure_nothing_that_waited_behind_it_is_sent() -> None:
+    producer = FakeProducer(KafkaConnectionError())
+    sender = publisher(producer)
+    ends = await asyncio.gather(*(sender.send([row(n)]) for n in range(3)), return_exceptions=True)
+    assert all(isinstance(end, ExceptionGroup) for end in ends)
+    assert producer.taken == []
+
+
+async def test_a_call_that_is_given_up_lets_nothing_behind_it_pass() -> None:
+    producer = FakeProducer()
+    sender = publisher(producer)
+    first = asyncio.create_task(sender.send([row(1, topic="unknown")]))
+    second = asyncio.create_task(sender.send([row(2)]))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(ExceptionGroup) as failure:
+        await second
+    assert failure.group_contains(SentNoMore)
+    assert producer.taken == []
+
+
+async def test_a_topic_that_was_refused_is_refused_to_what_waited_behind() -> None:
+    producer = FakeProducer(MessageSizeTooLargeError())
+    sender = publisher(producer)
+    answers = await asyncio.gather(*(sender.send([row(n)]) for n in range(3)))
+    assert [[each.first.seq for each in refused] for refused in answers] == [[0], [1], [2]]
+    assert producer.taken == []
+
+
 async def test_a_topic_that_is_refused_is_told_and_the_others_are_published() -> None:
     producer = FakeProducer(MessageSizeTooLargeError())
     rows = [row(1, topic="small"), row(2, topic="small"), row(3, topic="other")]
@@ -158,8 +195,9 @@ async def test_a_broker_that_is_away_has_not_refused_anything(
     monkeypatch.setattr("shared.publisher._METADATA_SECONDS", 0.01)
     producer = FakeProducer()
     producer.away = True
-    with pytest.raises(KafkaConnectionError):
+    with pytest.raises(ExceptionGroup) as failure:
         await publisher(producer).send([row(1, topic="unknown")])
+    assert failure.group_contains(KafkaConnectionError)
 
 
 async def test_nothing_is_sent_by_one_who_may_not() -> None:
