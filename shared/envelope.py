@@ -71,6 +71,11 @@ class Envelope:
         return UUID(bytes=hashlib.sha256(text).digest()[:16])
 
     @property
+    def erases(self) -> bool:
+        """Whether it ends all that is known of its key, whatever came before."""
+        return self.data is None or self.data.ERASES
+
+    @property
     def digest(self) -> bytes:
         """Tells whether two records with one id carry the same content."""
         content = (self.record.key or b"") + b"\n" + (self.record.value or b"\x00")

@@ -293,7 +293,8 @@ def _in_turn(read: Iterable[_Read], held: set[Place]) -> tuple[list[Envelope], l
             parked.append(each)
             if each.holds:
                 held.add(place_of(each.record))
-        elif held and place_of(each.record) in held:
+        # An erasure must not wait for an operator, and what it would wait for it makes void.
+        elif held and place_of(each.record) in held and not each.erases:
             parked.append(waiting(each.record, each.identity))
         else:
             todo.append(each)

@@ -240,6 +240,7 @@ class EmployeeErased(_Hr, Event):
     TYPE = "updraft.hr.employee-erased.v1"
     TOPIC = "hr.employees"
     KEY = "employee_id"
+    ERASES = True
 
     employee_id: EmployeeId
     """HR's stable key of the person to erase, also the record's Kafka key."""

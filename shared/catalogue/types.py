@@ -84,6 +84,8 @@ class Event(Model):
     TYPE: ClassVar[str]
     TOPIC: ClassVar[str]
     KEY: ClassVar[str]
+    ERASES: ClassVar[bool] = False
+    """Whether it ends all that is known of its key, as a tombstone does."""
 
     @property
     def key(self) -> str:

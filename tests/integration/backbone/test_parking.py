@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from shared.catalogue import EmployeeErased, EmployeeUpdated
+from shared.catalogue import EmployeeErased, EmployeeRecorded, EmployeeUpdated
 from shared.database import Database, Transaction
 from shared.envelope import Record
 from shared.handlers import Handlers, Rejected
@@ -17,6 +17,7 @@ from shared.testing import record_of
 
 DatabaseFor = Callable[[str], Awaitable[Database]]
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+TODAY = NOW.date()
 
 
 def employee(employee_id: str, version: int = 1) -> EmployeeUpdated:
@@ -55,8 +56,10 @@ class Store:
                 await tx.connection.execute("INSERT INTO seen VALUES ($1, $2)", *fact)
                 tx.publish(event, cause=event)
 
-        @handlers.each(EmployeeErased)
-        async def note_erasure(event: EmployeeErased, tx: Transaction) -> None:
+        @handlers.each(EmployeeRecorded, EmployeeErased)
+        async def note_word_of_hr(
+            event: EmployeeRecorded | EmployeeErased, tx: Transaction
+        ) -> None:
             if (event.employee_id, event.sequence) in self.broken:
                 raise KeyError(event.employee_id)
             await tx.connection.execute(
@@ -97,11 +100,18 @@ def facts(employee_id: str, *versions: int) -> list[Record]:
     return [record_of(employee(employee_id, version), now=NOW) for version in versions]
 
 
-def erasures(employee_id: str, *sequences: int) -> list[Record]:
-    return [
-        record_of(EmployeeErased(employee_id=employee_id, sequence=number), now=NOW)
+def words_of_hr(employee_id: str, *sequences: int) -> list[Record]:
+    words = [
+        EmployeeRecorded(
+            record_type="patch", employee_id=employee_id, effective_date=TODAY, sequence=number
+        )
         for number in sequences
     ]
+    return [record_of(word, now=NOW) for word in words]
+
+
+def erasure(employee_id: str, sequence: int) -> Record:
+    return record_of(EmployeeErased(employee_id=employee_id, sequence=sequence), now=NOW)
 
 
 async def test_what_follows_a_failed_record_of_its_key_waits_and_others_go_on(store: Store) -> None:
@@ -199,15 +209,30 @@ async def test_what_is_unreadable_between_services_holds_its_key(store: Store) -
 
 
 async def test_hr_is_not_held_by_what_it_sent_wrong_but_by_what_failed_here(store: Store) -> None:
-    [first, broken, last] = erasures("a", 1, 2, 3)
+    [first, broken, last] = words_of_hr("a", 1, 2, 3)
     unreadable = Record(
         broken.topic, broken.partition, broken.offset, broken.key, b"{", broken.headers
     )
     store.broken = {("b", 2)}
-    await store.take(first, unreadable, last, *erasures("b", 1, 2, 3))
+    await store.take(first, unreadable, last, *words_of_hr("b", 1, 2, 3))
 
     assert await store.seen("a") == [1, 3]
     assert await store.seen("b") == [1]
+
+
+async def test_an_erasure_waits_for_nobody_and_what_follows_it_does(store: Store) -> None:
+    store.broken = {("a", 2), ("b", 1)}
+    await store.take(*words_of_hr("a", 1, 2, 3), erasure("a", 4), *words_of_hr("a", 5))
+    await store.take(*words_of_hr("b", 1))
+    await store.take(erasure("b", 2))
+
+    assert await store.seen("a") == [1, 4]
+    assert await store.seen("b") == [2]
+    assert [kind for key, kind, *_ in await store.parked() if key == "a"] == [
+        "failed",
+        "waiting",
+        "waiting",
+    ]
 
 
 async def test_a_batch_handler_sets_one_event_aside_and_the_rest_takes_effect_at_once(
@@ -224,7 +249,7 @@ async def test_a_batch_handler_sets_one_event_aside_and_the_rest_takes_effect_at
             if event.sequence % 2:
                 tx.reject(event, "sequence: odd; send an even one")
 
-    records = [record for n in range(20) for record in erasures(f"e-{n}", n)]
+    records = [erasure(f"e-{n}", n) for n in range(20)]
     reasons = await Inbound(store.database, handlers).apply(records)
 
     assert reasons == ["sequence: odd; send an even one"] * 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from shared.catalogue import (
     SessionConfirmed,
     SessionLogged,
 )
-from shared.testing import deliver_records, published, tombstone_of
+from shared.testing import deliver_records, published, record_of, tombstone_of
 
 from .conftest import (
     PAIR,
@@ -390,6 +391,18 @@ async def test_erasure_deletes_the_contact_and_what_was_owed_to_it(office: Offic
     assert "junior" not in {row["employee_id"] for row in rows}
     await office.work(after=DAY)
     assert office.server.mails == []
+
+
+async def test_erasure_empties_what_is_parked_of_the_contact(office: Office) -> None:
+    now = office.clock.now()
+    unreadable = replace(record_of(contact("junior"), now=now), value=b'{"email": "a@example.org"')
+    await deliver_records(handlers, office.database, [unreadable])
+    await deliver_records(
+        handlers, office.database, [tombstone_of(ContactUpdated, "junior", now=now)]
+    )
+
+    rows = await office.database.pool.fetch("SELECT kind, payload FROM parked")
+    assert [tuple(row) for row in rows] == [("unreadable", None)]
 
 
 @pytest.mark.parametrize("version", [1, 2])
