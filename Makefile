@@ -25,7 +25,7 @@ else
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test chaos bench check format lock contracts asyncapi clean
+.PHONY: help demo up test chaos bench import fuzz check format lock contracts asyncapi clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from aiokafka import AIOKafkaProducer
 
 from deploy.demo.workforce import Record, Workforce
+from deploy.reading import security_arguments
 from shared.catalogue import EmployeeRecorded
 
 SOURCE = "urn:hr:demo"
@@ -64,6 +65,7 @@ class HrPlatform:
     async def __aenter__(self) -> HrPlatform:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._servers,
+            **security_arguments(),
             acks="all",
             max_request_size=4 * _LARGE,
             max_batch_size=256 * 1024,
