@@ -24,6 +24,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         handlers=handlers,
         routers=[router],
         # It waits by itself; the job's own rhythm is only for what fails.
-        jobs=[Job("measure-programmes", measure, every_seconds=0.001)],
+        jobs=[Job("measure-programmes", measure, every_seconds=0.005)],
         migrations=Path(__file__).parent / "migrations",
     )
