@@ -24,6 +24,9 @@ from shared.database import Transaction
 
 E = TypeVar("E", bound=Event)
 
+_EMPLOYEE_FIELDS = {"employee_id", "version", "status", "erased"}
+"""An EmployeeUpdated has many more, and everybody's are sent whenever a company is read in."""
+
 
 def newest(events: Sequence[E], id_field: str) -> list[E]:
     """The event with the highest version of each aggregate; an upsert meets each row once."""
@@ -100,7 +103,7 @@ async def remember_employees(tx: Transaction, employees: Sequence[EmployeeUpdate
             status = excluded.status
         WHERE t.version < excluded.version
         """,
-        _rows(employees),
+        [event.model_dump(mode="json", include=_EMPLOYEE_FIELDS) for event in employees],
     )
 
 
