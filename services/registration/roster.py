@@ -49,12 +49,14 @@ class Roster:
         change while the work goes on: `save` looks again.
         """
         people = await directory.lock_people(tx.connection, ids)
-        in_question = {above for each, above in named if above and _moves(people[each], above)}
-        for person in people.values():
-            in_question |= person.managers_announced
+        moving = [(each, above) for each, above in named if above and _moves(people[each], above)]
+        # Their own lines as well: a later record of the batch may move them back.
+        in_question = {each for pair in moving for each in pair}
+        for each, person in people.items():
+            if announced := person.managers_announced:
+                in_question |= {each, *announced}
         if not in_question:
             return cls(people, {})
-        in_question |= people.keys()
         return cls(people, await directory.managers_above(tx.connection, in_question))
 
     def follow(self, states: Iterable[Person], *, cause: Event | None = None) -> None:

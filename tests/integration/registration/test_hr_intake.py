@@ -406,6 +406,24 @@ async def test_erasure_empties_what_is_parked_in_its_own_batch_too(db: Database)
     assert [row["payload"] for row in copies] == [None]
 
 
+async def test_a_move_back_is_judged_by_the_moves_since_in_the_same_batch(db: Database) -> None:
+    await deliver(handlers, db, full("top"), full("mid", manager_id="top"), full("b"))
+    await deliver(handlers, db, full("a", manager_id="mid"))
+
+    parked = await deliver(
+        handlers,
+        db,
+        patch("a", 2, manager_id="b"),
+        patch("top", 2, manager_id="a"),
+        patch("a", 3, manager_id="mid"),
+    )
+
+    assert parked == [
+        "managerId: would close the circle a → mid → top → a; send the manager's own change first"
+    ]
+    assert [(await employee(db, who)).manager_id for who in ("a", "top")] == ["b", "a"]
+
+
 async def test_two_halves_of_a_circle_at_the_same_moment_never_both_hold(db: Database) -> None:
     for number in range(10):
         a, b = f"a{number}", f"b{number}"
