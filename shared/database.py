@@ -266,6 +266,7 @@ class Database:
             min_size=1,
             max_size=size,
             init=_use_json,
+            reset=_leave_as_it_is,
             server_settings={
                 "search_path": service,
                 "application_name": service,
@@ -305,23 +306,31 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that commits on exit, events included, or rolls back on an exception."""
-        async with self.pool.acquire() as connection, connection.transaction():
-            tx = Transaction(
-                connection,
-                now=self.clock.now(),
-                source=self.source,
-                largest_event=self.largest_event,
-            )
-            yield tx
-            await tx.flush()
+        async with self.pool.acquire() as connection:
+            async with connection.transaction():
+                tx = Transaction(
+                    connection,
+                    now=self.clock.now(),
+                    source=self.source,
+                    largest_event=self.largest_event,
+                )
+                yield tx
+                await tx.flush()
+            if tx.wrote_events:
+                for tell in self.on_events:
+                    tell()
         tx.committed()
-        if tx.wrote_events:
-            for tell in self.on_events:
-                tell()
 
 
 def _milliseconds(seconds: float) -> str:
     return str(int(seconds * 1000))
+
+
+async def _leave_as_it_is(connection: Connection) -> None:
+    """The client has rolled back what was open; to ask Postgres for more costs each batch a while.
+
+    Whoever sets more than that for a session undoes it.
+    """
 
 
 async def _use_json(connection: asyncpg.Connection[Any]) -> None:
