@@ -20,9 +20,9 @@ stricter), from the moment that the sender hands a record to its client:
 - *to metrics*: to the commit in metrics' database of the state that it led to. Two topics are
   crossed: hr.employees and updraft.employees. The commit's moment is Postgres' own.
 - *to updraft.metrics*: to the arrival at a reader of the first KPI record that counts the change:
-  the n-th change counted is taken for the n-th sent. Three topics are crossed. Metrics looks for
-  stale programmes every `UPDRAFT_MEASURE_EVERY_SECONDS` (3 s unless set) by design, and then
-  measures the whole programme anew.
+  the n-th change counted is taken for the n-th sent. Three topics are crossed. Metrics
+  measures the whole programme anew when a commit brings facts, and then rests up to four times as
+  long as that took: by design a KPI follows soon, not at once.
 
 The raw chain sends the same bytes at the same pace over as many topics: a process between two
 topics reads and writes with the client alone (`acks=all`, no database, no commit), and a reader
@@ -218,7 +218,7 @@ class _Contest:
         ]
         notes.append(
             f"latencies at {self._pace:.0f} HR records/s; updraft.metrics is written when metrics "
-            "has measured a programme anew, for which it looks every 3 s by design"
+            "has measured a programme anew, after which it rests up to four times as long"
         )
         return Row(
             "flow",
