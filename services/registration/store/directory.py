@@ -83,12 +83,19 @@ async def managers_above(connection: Connection, ids: Collection[str]) -> dict[s
     """Employee id → manager id, of these people and of everyone known above them."""
     rows = await connection.fetch(
         """
+        -- LIMIT 1 has each person looked up by the key: guessing how far the walk goes, the planner
+        -- would rather read the whole table
         WITH RECURSIVE line AS (
-            SELECT employee_id, manager_id FROM employees WHERE employee_id = ANY($1)
+            SELECT one.* FROM unnest($1::text[]) AS named (employee_id), LATERAL (
+                SELECT employee_id, manager_id FROM employees
+                WHERE employee_id = named.employee_id LIMIT 1
+            ) one
             -- UNION drops what was seen, so the walk ends even if the data held a circle
             UNION
-            SELECT above.employee_id, above.manager_id
-            FROM employees above JOIN line ON above.employee_id = line.manager_id
+            SELECT above.* FROM line, LATERAL (
+                SELECT employee_id, manager_id FROM employees
+                WHERE employee_id = line.manager_id LIMIT 1
+            ) above
         )
         SELECT employee_id, manager_id FROM line
         """,
