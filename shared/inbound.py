@@ -66,12 +66,27 @@ class Inbound:
         failure but Rejected is raised and nothing of the batch is kept.
         """
         read = self._read(records)
+        failures = _Failures(park_failures, attempt)
+        try:
+            return await self._apply(read, failures, halving=False)
+        except TRANSIENT:
+            raise
+        except failures.worth_halving:
+            # Only now, for each savepoint costs two more round trips.
+            return await self._apply(read, failures, halving=True)
+
+    async def _apply(
+        self, read: Sequence[_Read], failures: _Failures, *, halving: bool
+    ) -> list[str]:
         async with self.database.transaction() as tx:
             new = await self._unseen(tx, read)
             held = await held_places(tx.connection, self._service, (each.record for each in new))
             todo, parked = _in_turn(new, held)
-            failures = _Failures(park_failures, attempt)
-            parked += await self._handle(tx, _traced(tx, todo), set(), failures)
+            traced = _traced(tx, todo)
+            if halving:
+                parked += await self._handle(tx, traced, set(), failures)
+            else:
+                parked += await self._dispatch(tx, traced)
             await park(tx, self._service, parked)
         self._count(todo, parked)
         return [each.reason for each in parked]
@@ -189,11 +204,7 @@ class Inbound:
             return parked
         try:
             async with tx.savepoint():
-                await self.handlers.dispatch(ready, tx)
-                refused = _refused(tx)
-                _check_order(ready, refused)
-                # Here, so that an event that cannot be written is found by halving as well.
-                await tx.flush()
+                refused = await self._dispatch(tx, ready)
         except TRANSIENT:
             raise
         except _Overtaken as overtaken:
@@ -212,6 +223,15 @@ class Inbound:
                 return parked + await self._handle(tx, ready[half:], held, failures)
         held |= {place_of(each.record) for each in refused if each.holds}
         return parked + refused
+
+    async def _dispatch(self, tx: Transaction, envelopes: Sequence[Envelope]) -> list[Parked]:
+        """Have all of them take effect but those that their handlers refuse, which are returned."""
+        await self.handlers.dispatch(envelopes, tx)
+        refused = _refused(tx)
+        _check_order(envelopes, refused)
+        # Here, so that an event that cannot be written is found by halving as well.
+        await tx.flush()
+        return refused
 
     def _count(self, handled: Sequence[Envelope], parked: Sequence[Parked]) -> None:
         """Count what took effect, by type and by age since its first cause."""
@@ -234,6 +254,7 @@ class _Failures:
 
     def __init__(self, park: bool, attempt: int) -> None:
         self.tolerated: tuple[type[Exception], ...] = (Exception,) if park else _FOR_GOOD
+        self.worth_halving: tuple[type[Exception], ...] = (_Overtaken, *self.tolerated)
         self._attempt = attempt
 
     def parked(self, envelope: Envelope, error: Exception) -> Parked:
