@@ -259,8 +259,17 @@ def _in_force(person: Person, facts: Facts, *, changed: Changes, since: date, on
         scheduled = tuple(change for change in scheduled if not change.held_because)
     if person.facts is None:
         scheduled = _against(facts, scheduled)
-    person = replace(person, facts=facts, since=since, scheduled=scheduled, erased=False)
-    return _on(person, on)
+    employee, contact = _clean_state(person, facts, since, on)
+    return replace(
+        person,
+        facts=facts,
+        since=since,
+        employee=employee,
+        contact=contact,
+        contact_version=contact.version,
+        scheduled=scheduled,
+        erased=False,
+    )
 
 
 def _against(facts: Facts, scheduled: tuple[ScheduledChange, ...]) -> tuple[ScheduledChange, ...]:
@@ -278,22 +287,24 @@ def _on(person: Person, day: date) -> Person:
     """The person with the clean state of a day."""
     if person.facts is None or person.since is None:
         return person
+    employee, contact = _clean_state(person, person.facts, person.since, day)
+    if employee is person.employee and contact is person.contact:
+        return person
+    return replace(person, employee=employee, contact=contact, contact_version=contact.version)
+
+
+def _clean_state(person: Person, facts: Facts, since: date, on: date) -> tuple[Employee, Contact]:
+    """What others may know of the person on a day; what they know already where nothing differs."""
     employee = employee_on(
-        day,
-        person.facts,
-        employee_id=person.employee_id,
-        since=person.since,
-        before=person.employee,
+        on, facts, employee_id=person.employee_id, since=since, before=person.employee
     )
     contact = contact_of(
-        person.facts,
+        facts,
         employee_id=person.employee_id,
         version=person.contact_version,
         before=person.contact,
     )
-    if employee is person.employee and contact is person.contact:
-        return person
-    return replace(person, employee=employee, contact=contact, contact_version=contact.version)
+    return employee, contact
 
 
 def _in_order(changes: tuple[ScheduledChange, ...]) -> tuple[ScheduledChange, ...]:
