@@ -151,12 +151,13 @@ class MailJob:
             employee_id=message.employee_id,
             owed_at=due.owed_at,
             grounded=has_ground(message, _known(due, facts), now),
+            programme_known=programme is not None,
             contact=facts.contacts.get(message.employee_id),
             employee_status=facts.employee_status.get(message.employee_id),
             unsubscribed=not optional.isdisjoint(facts.unsubscribed),
             quiet_hours=QuietHours(nudges.quiet_from, nudges.quiet_until),
             cap=nudges.mails_per_person_per_day,
-            address_overdue=waited and due.recorded_seconds_ago >= self._mail.address_wait_seconds,
+            overdue=waited and due.recorded_seconds_ago >= self._mail.address_wait_seconds,
         )
 
     async def _deliver(self, database: Database, claim: Claim) -> None:

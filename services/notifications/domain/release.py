@@ -15,6 +15,8 @@ from services.notifications.domain.quiet_hours import (
 )
 
 LOOK_FOR_ADDRESS_EVERY = timedelta(hours=6)
+LOOK_FOR_PROGRAMME_EVERY = timedelta(seconds=10)
+"""Its rules are on their way: another topic may be ahead of theirs."""
 OVER_CAP_LAPSES = timedelta(days=7)
 """A message that the daily cap held back for so long is given up."""
 
@@ -39,13 +41,15 @@ class Candidate:
     employee_id: str
     owed_at: datetime
     grounded: bool
+    programme_known: bool = True
+    """Whether the rules are here by which a mail is written."""
     contact: Contact | None = None
     employee_status: str | None = None
     unsubscribed: bool = False
     quiet_hours: QuietHours = field(default_factory=QuietHours)
     cap: int = 3
-    address_overdue: bool = False
-    """The address was waited for long enough."""
+    overdue: bool = False
+    """What is missing was waited for long enough."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,11 @@ def verdict(
         return Suppress("unsubscribed")
     contact = candidate.contact
     if contact is None or not contact.email:
-        if candidate.address_overdue:
+        if candidate.overdue:
             return Fail("no address")
         return Defer(now + LOOK_FOR_ADDRESS_EVERY)
+    if not candidate.programme_known and not candidate.overdue:
+        return Defer(now + LOOK_FOR_PROGRAMME_EVERY)
     zone = zone_of(contact.timezone)
     allowed = candidate.quiet_hours.next_allowed(now, zone)
     if allowed > now:

@@ -380,6 +380,19 @@ async def test_an_address_that_never_comes_is_given_up_after_a_week(office: Offi
     assert (event.TYPE, event.reason) == ("updraft.notification.failed.v1", "no address")  # type: ignore[attr-defined]
 
 
+async def test_a_welcome_that_is_ahead_of_its_programme_waits_for_it(office: Office) -> None:
+    joined = invited(1, "junior", 2, status="enrolled", enrolled_at=START)
+    await office.tell(*PEOPLE, ParticipantEnrolled(**joined.model_dump()))
+    await office.work()
+    assert office.server.mails == []
+
+    await office.tell(programme(training_required=True))
+    await office.work(after=timedelta(seconds=10))
+    body = office.server.mails[0].get_body(("plain",))
+    assert body is not None
+    assert "I have completed the training" in body.get_content()
+
+
 async def test_erasure_deletes_the_contact_and_what_was_owed_to_it(office: Office) -> None:
     office.clock.set(START.replace(hour=22))
     await office.tell(programme(), *PEOPLE, invited(1, "junior"))

@@ -51,7 +51,13 @@ def test_a_missing_address_is_waited_for_and_then_given_up() -> None:
     waits = verdict(nowhere, NOON, {})
     assert isinstance(waits, Defer)
     assert waits.until > NOON
-    assert verdict(replace(nowhere, address_overdue=True), NOON, {}) == Fail("no address")
+    assert verdict(replace(nowhere, overdue=True), NOON, {}) == Fail("no address")
+
+
+def test_a_mail_waits_for_the_rules_of_its_programme_but_not_for_ever() -> None:
+    early = replace(REMINDER, programme_known=False)
+    assert verdict(early, NOON, {}) == Defer(NOON + timedelta(seconds=10))
+    assert isinstance(verdict(replace(early, overdue=True), NOON, {}), Send)
 
 
 def test_at_the_cap_optional_kinds_wait_for_the_next_morning_and_essential_ones_go() -> None:
