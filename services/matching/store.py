@@ -295,8 +295,10 @@ async def living_pairs_of_employees(tx: Transaction, moved: Moved) -> list[UUID]
             -- a company that is read in has no pairs yet, and need not be walked for each manager
             WHERE EXISTS (SELECT FROM pairs WHERE status IN ('proposed', 'active', 'paused'))
             UNION  -- not ALL: a circle of managers must not run for ever
-            SELECT reporting.employee_id
-            FROM below JOIN reporting ON reporting.manager_id = below.employee_id
+            SELECT report.employee_id FROM below, LATERAL (
+                -- OFFSET has them looked up by the key: the planner would rather read all lines
+                SELECT employee_id FROM reporting WHERE manager_id = below.employee_id OFFSET 0
+            ) report
         ), touched AS (SELECT employee_id FROM below UNION SELECT unnest($2::text[]))
         SELECT pair_id FROM touched JOIN pairs ON mentor_employee_id = employee_id
         WHERE status IN ('proposed', 'active', 'paused')
@@ -456,8 +458,9 @@ async def _chains(tx: Transaction, employee_ids: Collection[str]) -> dict[str, _
         WITH RECURSIVE above (employee_id, manager_id) AS (
             SELECT employee_id, manager_id FROM reporting WHERE employee_id = ANY($1)
             UNION  -- not ALL: a circle of managers must not run for ever
-            SELECT above.employee_id, reporting.manager_id
-            FROM above JOIN reporting ON reporting.employee_id = above.manager_id
+            SELECT above.employee_id, next.manager_id FROM above, LATERAL (
+                SELECT manager_id FROM reporting WHERE employee_id = above.manager_id OFFSET 0
+            ) next
         )
         SELECT above.employee_id, array_agg(above.manager_id) AS managers,
                array_agg(above.manager_id) FILTER (WHERE direct.manager_id IS NOT NULL) AS direct,
