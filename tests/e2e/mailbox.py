@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import time
+from bisect import insort
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 _FILE = re.compile(r"(\d{6,})-.*\.eml")
 _LINK = re.compile(r"https?://\S+/l/([\w.-]+)")
+_TICK_NS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -73,25 +78,41 @@ class Mailbox:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._mails: dict[str, Mail] = {}
+        self._files: set[str] = set()
+        self._by_address: dict[str, list[Mail]] = {}
+        self._read_up_to = 0
 
     def all(self) -> list[Mail]:
         """Every mail, oldest first."""
-        for path in self._folder.iterdir():
-            match = _FILE.fullmatch(path.name)
-            if match and path.name not in self._mails:
-                self._mails[path.name] = _mail(int(match[1]), path)
-        return sorted(self._mails.values(), key=lambda mail: mail.number)
+        self._read()
+        return sorted(chain.from_iterable(self._by_address.values()), key=_number)
 
     def find(self, to: str, kind: str = "", *, after: Mail | None = None) -> list[Mail]:
         """The mails to an address, of one kind if given, after another one; oldest first."""
+        self._read()
         return [
             mail
-            for mail in self.all()
-            if mail.to == to
-            and kind in ("", mail.kind)
-            and (after is None or mail.number > after.number)
+            for mail in self._by_address.get(to, ())
+            if kind in ("", mail.kind) and (after is None or mail.number > after.number)
         ]
+
+    def _read(self) -> None:
+        # Hundreds of visitors look many times a second: only what changed is read.
+        changed = self._folder.stat().st_mtime_ns
+        if changed == self._read_up_to:
+            return
+        for name in os.listdir(self._folder):
+            match = _FILE.fullmatch(name)
+            if match and name not in self._files:
+                mail = _mail(int(match[1]), self._folder / name)
+                self._files.add(name)
+                insort(self._by_address.setdefault(mail.to, []), mail, key=_number)
+        # What comes within the clock's next tick may leave the folder's time as it is.
+        self._read_up_to = changed if time.time_ns() - changed > _TICK_NS else 0
+
+
+def _number(mail: Mail) -> int:
+    return mail.number
 
 
 def _mail(number: int, path: Path) -> Mail:
