@@ -275,7 +275,6 @@ def publish_hr(
         typer.Argument(
             help="One record per line, as JSON; - reads standard input.",
             allow_dash=True,
-            exists=True,
             dir_okay=False,
         ),
     ],
@@ -297,6 +296,8 @@ def publish_hr(
     """
     from deploy.local.hr import read_lines
 
+    if str(file) != "-" and not file.is_file():
+        fail(f"{file}: no such file")
     lines = read_lines(
         sys.stdin.buffer if str(file) == "-" else file, source, erased, check=not raw
     )

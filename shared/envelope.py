@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from shared.catalogue import BY_TYPE, Event
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = ("id", "source", "specversion", "type")
 _TIME = TypeAdapter(datetime)
+_DATE_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 _LONGEST_ATTRIBUTE = 500
 
 
@@ -73,7 +75,7 @@ class Envelope:
     @property
     def erases(self) -> bool:
         """Whether it ends all that is known of its key, whatever came before."""
-        return self.data is None or self.data.ERASES
+        return self.data is None or self.data.erases
 
     @property
     def digest(self) -> bytes:
@@ -140,6 +142,8 @@ def _attributes(record: Record) -> tuple[dict[str, str], bytes | None]:
         try:
             attributes[lower.removeprefix("ce_")] = (value or b"").decode("utf-8")
         except UnicodeDecodeError:
+            if lower == "traceparent":
+                continue  # a broken trace must not cost its record
             raise Unreadable(f"{name}: header is not UTF-8; encode it as UTF-8") from None
     if attributes.get("content-type", "").lower().startswith(_STRUCTURED):
         return _structured(record, attributes)
@@ -185,8 +189,10 @@ def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
+        if not _DATE_AND_TIME.match(text):
+            raise ValueError  # left to itself the library reads a bare number as seconds since 1970
         moment = _TIME.validate_python(text)
-    except ValidationError:
+    except ValueError:
         raise Unreadable("ce_time: not a timestamp; send RFC 3339 with a zone") from None
     if moment.tzinfo is None:
         raise Unreadable("ce_time: has no zone; send RFC 3339 with a zone such as Z")

@@ -24,6 +24,7 @@ from shared.parking import (
     Parked,
     Place,
     due,
+    forget,
     held_places,
     park,
     park_again,
@@ -87,6 +88,7 @@ class Inbound:
                 parked += await self._handle(tx, traced, set(), failures)
             else:
                 parked += await self._dispatch(tx, traced)
+            await _erase(tx, todo, parked)
             await park(tx, self._service, parked)
         self._count(todo, parked)
         return [each.reason for each in parked]
@@ -104,6 +106,7 @@ class Inbound:
             todo, parked = _in_turn(read, set())
             failures = _Failures(park=True, attempt=1)
             parked += await self._handle(tx, _traced(tx, todo), set(), failures)
+            await _erase(tx, todo, parked)
             stay = {id(each.record): each for each in parked}
             done = [row for row in rows if id(row.record) not in stay]
             await release(tx, self._service, done)
@@ -272,6 +275,18 @@ class _Overtaken(Exception):  # noqa: N818 - named by the fact
     def __init__(self, position: int, parked: Parked) -> None:
         self.position = position
         self.parked = parked
+
+
+async def _erase(tx: Transaction, handled: Sequence[Envelope], parked: Sequence[Parked]) -> None:
+    """Empty what is parked of those whom these events erased."""
+    aside = {id(each.record) for each in parked}
+    keys: dict[str, list[str]] = {}
+    for each in handled:
+        if each.erases and id(each.record) not in aside:
+            key = each.data.key if each.data else (each.record.key or b"").decode()
+            keys.setdefault(each.record.topic, []).append(key)
+    for topic, erased in keys.items():
+        await forget(tx, topic, erased)
 
 
 def _traced(tx: Transaction, envelopes: list[Envelope]) -> list[Envelope]:

@@ -56,8 +56,7 @@ from shared.catalogue import (
     WorkingHours,
 )
 
-MOMENT = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
-EVENT_ID = UUID("0195506f-7f40-7000-8000-0000000000e1")
+_NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 
 
 def _id(number: int) -> UUID:
@@ -361,7 +360,7 @@ _EXAMPLES: tuple[Event, ...] = (
         unit="ratio",
         interval_low=0.596,
         interval_high=0.982,
-        measured_at=MOMENT,
+        measured_at=_NOW,
     ),
 )
 

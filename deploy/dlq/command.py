@@ -154,7 +154,10 @@ def show_record(
                 return
             if len(found) > 1:
                 ids = ", ".join(f"{store.service} {each.event_id}" for store, each in found)
-                raise StackError(f"several records begin with {record_id}: {ids}")
+                raise StackError(
+                    f"several records begin with {record_id}: {ids};"
+                    " give more of the id, or --service"
+                )
             store, parked = found[0]
             log = await store.log(str(parked.event_id))
             showing.show_one(

@@ -27,7 +27,6 @@ from shared.catalogue import (
 )
 from shared.database import Transaction
 from shared.handlers import Handlers
-from shared.parking import forget
 
 handlers = Handlers()
 
@@ -44,7 +43,6 @@ async def forget_contacts(keys: Sequence[str], tx: Transaction) -> None:
     """Erase people; what we owed them is not sent."""
     await projections.forget_contacts(tx, keys)
     await messages.suppress_all_to(tx, keys, "erased")
-    await forget(tx, ContactUpdated.TOPIC, keys)
 
 
 @handlers.batch(EmployeeUpdated)

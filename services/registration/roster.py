@@ -13,9 +13,8 @@ from services.registration.domain.employment import Employee, contact_values, em
 from services.registration.domain.reporting_line import circle
 from services.registration.participation import end_participations, ends_participation
 from services.registration.store import directory
-from shared.catalogue import ContactUpdated, EmployeeRecorded, EmployeeUpdated, Event
+from shared.catalogue import ContactUpdated, EmployeeUpdated, Event
 from shared.database import Transaction
-from shared.parking import forget
 
 _STEPS_IN_A_ROW = 25
 """Told before the loop may send rows to Postgres and take its answers."""
@@ -112,9 +111,6 @@ class Roster:
         ]
         if changed:
             await directory.save_people(tx.connection, changed)
-        erased = [new.employee_id for _, new in changed if new.erased]
-        if erased:
-            await forget(tx, EmployeeRecorded.TOPIC, erased)
 
     async def _tell(self, tx: Transaction) -> list[tuple[Employee, Event | None]]:
         """Publish the steps; returns the states in which somebody left, each with its cause."""

@@ -240,9 +240,13 @@ class EmployeeErased(_Hr, Event):
     TYPE = "updraft.hr.employee-erased.v1"
     TOPIC = "hr.employees"
     KEY = "employee_id"
-    ERASES = True
 
     employee_id: EmployeeId
     """HR's stable key of the person to erase, also the record's Kafka key."""
     sequence: Sequence
     """Must be higher than that of the person's last record."""
+
+    @property
+    def erases(self) -> bool:
+        """True: whatever failed before it is void."""
+        return True

@@ -66,6 +66,11 @@ class EmployeeUpdated(Event):
     erased: bool = False
     """True: the person was erased; what is left of them serves counting only."""
 
+    @property
+    def erases(self) -> bool:
+        """Whether this state is what an erasure left."""
+        return self.erased
+
 
 class ContactUpdated(Event):
     """How to reach a person; only notifications may read it. Erasure is a tombstone."""

@@ -84,10 +84,13 @@ class Event(Model):
     TYPE: ClassVar[str]
     TOPIC: ClassVar[str]
     KEY: ClassVar[str]
-    ERASES: ClassVar[bool] = False
-    """Whether it ends all that is known of its key, as a tombstone does."""
 
     @property
     def key(self) -> str:
         """The Kafka key: the id of the aggregate, so that its events stay in order."""
         return str(getattr(self, self.KEY))
+
+    @property
+    def erases(self) -> bool:
+        """Whether it ends all that is known of its key, as a tombstone does."""
+        return False

@@ -77,6 +77,14 @@ def test_a_breaking_change_fails_the_check_and_cannot_be_written(tree: Tree) -> 
         assert "add updraft.goal.reached.v2 beside it" in said
 
 
+def test_a_break_that_our_own_examples_trip_over_is_told_like_any_other(tree: Tree) -> None:
+    tree.edit(MEETINGS, "    set_by: Role\n", "    decided_by: Role\n")
+    code, said = tree.contracts("check")
+    assert code == 1
+    assert "breaking: updraft.goal.set.v1 (GoalSet): data.set_by: " in said
+    assert "Traceback" not in said
+
+
 def test_an_additive_change_passes_once_it_is_written(tree: Tree) -> None:
     tree.edit(MEETINGS, "    set_by: Role\n", '    mood: Text = "good"\n    set_by: Role\n')
     code, said = tree.contracts("check")

@@ -145,6 +145,7 @@ async def test_a_record_of_an_unknown_type_is_passed_over(database: Database) ->
         (b"[1]", None, "value"),
         (b"{}", {"ce_source": b"\xff\xff"}, "ce_source"),
         (b"{}", {"ce_time": b"yesterday"}, "ce_time"),
+        (b"{}", {"ce_time": b"1700000000"}, "ce_time"),
         (b"{}", {"ce_time": b"0001-01-01T00:00:00+14:00"}, "ce_time"),
         (
             json_value(employee("a")).replace(

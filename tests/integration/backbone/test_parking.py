@@ -235,6 +235,27 @@ async def test_an_erasure_waits_for_nobody_and_what_follows_it_does(store: Store
     ]
 
 
+async def test_an_erasure_between_services_overtakes_and_empties_what_waits(store: Store) -> None:
+    store.broken = {("a", 1)}
+    await store.take(*facts("a", 1, 2))
+    gone = employee("a", 3).model_copy(update={"erased": True, "status": "left"})
+    await store.take(record_of(gone, now=NOW))
+
+    assert await store.seen("a") == [3]
+    payloads = await store.database.pool.fetch("SELECT payload FROM parked")
+    assert [row["payload"] for row in payloads] == [None, None]
+
+
+async def test_an_erasure_that_is_refused_empties_nothing(store: Store) -> None:
+    store.broken = {("a", 1)}
+    store.unwanted = {("a", 2)}
+    gone = employee("a", 2).model_copy(update={"erased": True, "status": "left"})
+    await store.take(*facts("a", 1), record_of(gone, now=NOW))
+
+    payloads = await store.database.pool.fetch("SELECT payload FROM parked")
+    assert all(row["payload"] is not None for row in payloads)
+
+
 async def test_a_batch_handler_sets_one_event_aside_and_the_rest_takes_effect_at_once(
     store: Store,
 ) -> None:

@@ -273,12 +273,14 @@ async def test_the_command_line_works_on_a_running_stack(folder):
         counted = await cli("topics", "--counts", *data)
         read = await cli("read", "hr.employees", "--limit", "3", *data)
         unknown = await cli("read", "no.such.topic", *data)
+        absent = await cli("hr", "publish", folder / "absent.jsonl", *data)
     stopped = await cli("token", "--sub", "ada", *data)
 
     assert minted[0] == 0
     assert minted[1].count(".") == 2
-    assert refused[0] == 1
+    assert refused[0] == absent[0] == 1
     assert "jobLevel" in refused[2]
+    assert "absent.jsonl: no such file" in absent[2]
     assert published[0] == forced[0] == 0
     (row,) = [line for line in counted[1].splitlines() if "hr.employees" in line]
     assert row.split()[-1] == "4"
