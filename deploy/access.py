@@ -293,8 +293,9 @@ def list_rights(
 
 
 def _print_table(wanted: Sequence[Right]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from deploy.terminal import console
 
     table = Table("principal", box=None)
     table.add_column("on", no_wrap=True)
@@ -305,7 +306,7 @@ def _print_table(wanted: Sequence[Right]) -> None:
         star = "*" if pattern == Pattern.PREFIXED else ""
         may = ", ".join(Operation(right.operation).name for right in same)
         table.add_row(principal, f"{Resource(resource).name.lower()} {name}{star}", may)
-    Console(emoji=False).print(table)
+    console().print(table)
 
 
 @app.command("apply")
@@ -339,10 +340,11 @@ async def apply_to(
     servers: str, wanted: Sequence[Right], *, dry_run: bool = False, revoking: bool = False
 ) -> Comparison:
     """Give these rights, and take others with `revoking`; returns what was found before."""
-    from rich.console import Console
     from rich.progress import track
 
-    told = Console(stderr=True, emoji=False)
+    from deploy.terminal import console
+
+    told = console(stderr=True)
     admin = AIOKafkaAdminClient(bootstrap_servers=servers, **security_arguments())
     await admin.start()
     try:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
+
+from deploy.terminal import console
 
 T = TypeVar("T")
 
@@ -63,8 +64,8 @@ app = typer.Typer(
 hr = typer.Typer(help="Play the HR platform: send employee records.", no_args_is_help=True)
 app.add_typer(hr, name="hr")
 
-_out = Console(emoji=False)
-_err = Console(stderr=True, emoji=False)
+_out = console()
+_err = console(stderr=True)
 
 Data = Annotated[
     Path,

@@ -155,8 +155,13 @@ def _structured(record: Record, headers: dict[str, str]) -> tuple[dict[str, str]
         body = json.loads(record.value or b"")
     except (ValueError, RecursionError):
         raise Unreadable("value: not valid JSON; send one CloudEvent as UTF-8 JSON") from None
+    if isinstance(body, list):
+        raise Unreadable("value: a batch of CloudEvents; send each as a record of its own")
     if not isinstance(body, dict) or "data" not in body:
-        raise Unreadable("data: missing; a structured CloudEvent carries its record in `data`")
+        raise Unreadable("data: missing; a structured CloudEvent carries its record, JSON, in it")
+    for name in _REQUIRED:
+        if not isinstance(body.get(name), str):
+            raise Unreadable(f"{name}: not a text; a structured CloudEvent has it beside `data`")
     attributes = {name: value for name, value in body.items() if isinstance(value, str)}
     if "traceparent" in headers:
         attributes.setdefault("traceparent", headers["traceparent"])
@@ -173,10 +178,11 @@ def _event(event_type: type[Event], data: bytes) -> Event:
 def describe(error: ValidationError) -> str:
     """A validation error as text that names each field, and never repeats the value sent."""
     reasons = []
-    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+    for detail in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in detail["loc"])
         if detail["type"] == "json_invalid":
-            reasons.append("value: not valid JSON; send one record as UTF-8 JSON")
+            where = detail["ctx"]["error"]
+            reasons.append(f"value: not JSON that is read here ({where}); send one record as JSON")
             continue
         message = detail["msg"].removeprefix("Value error, ")
         if where or detail["type"] != "value_error":

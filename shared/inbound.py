@@ -57,6 +57,8 @@ class Inbound:
         self.database = database
         self.handlers = handlers
         self._service = database.service
+        for counted in (telemetry.DUPLICATES, telemetry.UNKNOWN):
+            counted.labels(self._service)  # at 0, so that an alert sees the first one
 
     async def apply(
         self, records: Sequence[Record], *, park_failures: bool = False, attempt: int = 1

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import asyncpg
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from deploy.cli import fail, finish
@@ -22,14 +21,15 @@ from deploy.dlq import showing
 from deploy.dlq.records import Alike, Outcome, ParkedRecords, Wanted
 from deploy.dlq.showing import REMEDIES
 from deploy.local.process import StackError
+from deploy.terminal import console
 from shared.parking import Kind
 
 app = typer.Typer(
     help="Records that could not be applied: list, show, retry or drop them.",
     no_args_is_help=True,
 )
-_out = Console(emoji=False)
-_err = Console(stderr=True, emoji=False)
+_out = console()
+_err = console(stderr=True)
 _POLL_SECONDS = 0.3
 _MOST_IN_LINE = 50
 

@@ -10,7 +10,6 @@ from typing import Annotated
 import asyncpg
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -21,12 +20,13 @@ from deploy.local.broker import topics
 from deploy.local.process import StackError
 from deploy.replay.history import History
 from deploy.replay.rebuild import Rebuild, Told
+from deploy.terminal import console
 from shared.handlers import Handlers
 from shared.projections import Projection, Projections
 from shared.settings import KafkaSettings, ServiceSettings, told
 
-_out = Console(emoji=False)
-_err = Console(stderr=True, emoji=False)
+_out = console()
+_err = console(stderr=True)
 
 
 def replay(
