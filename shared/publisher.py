@@ -12,7 +12,7 @@ import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 
 from aiokafka import AIOKafkaProducer
@@ -32,7 +32,7 @@ from shared.database import HEADER_COLUMNS
 from shared.outbox import OutboxRecord
 
 _METADATA_SECONDS = 5.0
-_FLUSH_SECONDS = 3.0
+_CLOSE_SECONDS = 3.0
 _REFUSALS = (
     ClusterAuthorizationFailedError,
     InvalidTopicError,
@@ -90,13 +90,18 @@ class Publisher:
         return refused + [refusal for task in sent if (refusal := task.result())]
 
     async def close(self) -> None:
-        """Let go of the producer, even if the broker is away."""
-        try:
-            await asyncio.wait_for(self._producer.stop(), _FLUSH_SECONDS)
-        except TimeoutError:
-            # What it still holds is in the outbox as well.
-            await self._producer._sender.close()  # noqa: SLF001 - stop() waits for the broker
-            await self._producer.client.close()
+        """Let go of the producer, whatever the broker does: what it holds is in the outbox too.
+
+        Its own `stop` waits for a broker that is away, and leaves a task behind.
+        """
+        producer = self._producer
+        producer._closed = True  # noqa: SLF001
+        # First, so that the sender waits for no answer.
+        await producer.client.close()
+        if producer._sender is not None:  # noqa: SLF001
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await producer._sender.close()  # noqa: SLF001
 
     async def _lines(
         self, rows: Sequence[OutboxRecord]

@@ -21,6 +21,7 @@ from deploy.local.broker import create_topics
 from deploy.local.kafka.cluster import ApacheKafka
 from deploy.local.process import StackError
 from deploy.reading import count_records
+from shared.publisher import Publisher
 from shared.service import new_producer
 from shared.settings import KafkaSettings, ServiceSettings
 
@@ -160,6 +161,29 @@ async def test_a_paused_node_does_not_answer_and_a_resumed_one_goes_on(kafka: Ap
     await node.until_ready()
     await write(kafka.bootstrap_servers, topic, range(3))
     assert await read(kafka.bootstrap_servers, topic, 3) == [0, 1, 2]
+
+
+async def test_a_publisher_lets_go_of_a_broker_that_does_not_answer(kafka: ApacheKafka) -> None:
+    (node,) = kafka.nodes
+    topic = await a_topic(kafka.bootstrap_servers)
+    producer = new_producer(
+        ServiceSettings(kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers))
+    )
+    publisher = Publisher(producer, may_send=lambda: None)
+    await publisher.start()
+    await producer.partitions_for(topic)
+    mine = asyncio.all_tasks()
+    node.pause()
+    try:
+        sending = await producer.send(topic, b"never answered")
+        async with asyncio.timeout(30):
+            await publisher.close()
+    finally:
+        node.resume()
+    await asyncio.sleep(0)
+
+    assert not sending.done()
+    assert asyncio.all_tasks() <= mine
 
 
 async def test_further_listeners_and_settings_are_the_callers(kafka: ApacheKafka) -> None:
