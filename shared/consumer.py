@@ -66,7 +66,7 @@ class Consumer:
         broker: KafkaBroker,
         inbound: Inbound,
         *,
-        max_batch: int = 1000,
+        max_batch: int = 500,
         group_suffix: str = "",
         session_seconds: float = 15,
     ) -> None:

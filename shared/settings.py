@@ -110,7 +110,7 @@ class KafkaSettings(_TlsSettings):
     """Who may vouch for the issuer; the system's CAs if not given."""
     idempotent_producer: bool = True
     """Off for the embedded broker, which refuses the client's idempotent handshake."""
-    max_batch: int = Field(default=1000, ge=1)
+    max_batch: int = Field(default=500, ge=1)
     session_seconds: float = Field(default=15, ge=1)
     """How long a silent replica keeps its partitions; the embedded broker also makes the first
     member of a group wait half of it."""

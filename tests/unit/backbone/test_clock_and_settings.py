@@ -47,7 +47,7 @@ def test_settings_come_from_nested_variables_and_secret_files(
     assert settings.clock.clock().speed == 1000
     assert settings.clock.start == datetime(2026, 1, 5, 7, tzinfo=UTC)
     assert settings.kafka.bootstrap_servers == "kafka:1"
-    assert settings.kafka.max_batch == 1000
+    assert settings.kafka.max_batch == 500
     assert settings.links.secret.get_secret_value() == "from a file"
     assert settings.links.valid_days == 30
     assert "from a file" not in repr(settings)
