@@ -156,7 +156,7 @@ async def test_a_paused_node_does_not_answer_and_a_resumed_one_goes_on(kafka: Ap
     node.pause()
     assert node.running
     async with asyncio.timeout(30):
-        # The signal reaches one thread after the other; what was asked before may still be answered.
+        # The signal reaches one thread after the other: what was asked before may be answered.
         while await node.ready():
             await asyncio.sleep(0.05)
     node.resume()
