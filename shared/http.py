@@ -185,8 +185,8 @@ async def _authenticate(request: Request) -> Principal | None:
 class TransactionRoute(APIRoute):
     """Runs each request in one transaction, committed before the answer leaves.
 
-    A POST with an `Idempotency-Key` stores its answer in that transaction; the same request again
-    gets the same answer without acting, another request with the key gets 422.
+    A POST with an `Idempotency-Key` stores its answer in that transaction, a refusal (4xx) too; the
+    same request again gets the same answer without acting, another request with the key gets 422.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -240,7 +240,11 @@ async def _once(
         digest.digest(),
     )
     if claimed:
-        response = await answer(request)
+        try:
+            async with tx.savepoint():
+                response = await answer(request)
+        except Exception as error:
+            response = await _refusal(request, error)
         await tx.connection.execute(
             "UPDATE idempotency SET status = $3, content_type = $4, body = $5"
             " WHERE subject = $1 AND key = $2",
@@ -267,6 +271,24 @@ async def _once(
         headers={"Idempotency-Replayed": "true"},
         media_type=stored["content_type"],
     )
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    """The app's answer of 4xx to an error; raises the error where it has none.
+
+    It is kept as any other answer: were the key free again, a copy of the request that hangs on
+    its way could act after its sender was refused and gave up.
+    """
+    handlers = request.app.exception_handlers
+    handler = next(
+        (handlers[kind] for kind in type(error).__mro__ if kind in handlers and kind != Exception),
+        None,
+    )
+    if handler is not None:
+        response: Response = await handler(request, error)
+        if 400 <= response.status_code < 500:
+            return response
+    raise error
 
 
 def _transaction(request: Request) -> Transaction:

@@ -41,7 +41,13 @@ async def database(database_for: DatabaseFor) -> Database:
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+def wanted() -> set[str]:
+    """The notes that are not refused."""
+    return {"a", "b", "fails"}
+
+
+@pytest.fixture
+async def client(database: Database, wanted: set[str]) -> AsyncIterator[httpx.AsyncClient]:
     router = APIRouter(route_class=TransactionRoute)
 
     @router.post("/notes", status_code=201)
@@ -51,8 +57,10 @@ async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
         who: Annotated[Principal, Depends(require("programme_manager"))],
     ) -> dict[str, str]:
         await tx.connection.execute("INSERT INTO notes VALUES ($1)", body["note"])
-        if body["note"] == "refused":
+        if body["note"] not in wanted:
             raise Problem(409, "note", "Not wanted.", remedy="Send another.")
+        if body["note"] == "fails":
+            raise ZeroDivisionError
         return {"by": who.subject, "note": body["note"]}
 
     app = FastAPI()
@@ -101,15 +109,32 @@ async def test_a_key_belongs_to_one_request_of_one_subject(
     assert await notes(database) == 2
 
 
-async def test_a_refused_request_leaves_nothing_and_may_be_tried_again(
-    client: httpx.AsyncClient, database: Database
+async def test_a_refused_request_leaves_nothing_and_its_key_stays_refused(
+    client: httpx.AsyncClient, database: Database, wanted: set[str]
 ) -> None:
-    for _ in range(2):
-        answer = await post(client, "refused", key="k")
+    wanted.clear()
+    first = await post(client, "a", key="k")
+    wanted.add("a")
+    again = await post(client, "a", key="k")
+    for answer in (first, again):
         assert answer.status_code == 409
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["remedy"] == "Send another."
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
     assert await notes(database) == 0
+    assert (await post(client, "a", key="another")).status_code == 201
+    assert await notes(database) == 1
+
+
+async def test_a_failure_of_ours_leaves_the_key_free(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    for _ in range(2):
+        answer = await post(client, "fails", key="k")
+        assert answer.status_code == 500
+        assert "idempotency-replayed" not in answer.headers
+    assert await database.pool.fetchval("SELECT count(*) FROM idempotency") == 0
 
 
 async def test_what_is_not_valid_is_named(client: httpx.AsyncClient) -> None:
