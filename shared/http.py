@@ -281,7 +281,11 @@ async def _refusal(request: Request, error: Exception) -> Response:
     """
     handlers = request.app.exception_handlers
     handler = next(
-        (handlers[kind] for kind in type(error).__mro__ if kind in handlers and kind != Exception),
+        (
+            handlers[kind]
+            for kind in type(error).__mro__
+            if kind in handlers and kind is not Exception
+        ),
         None,
     )
     if handler is not None:
