@@ -112,6 +112,7 @@ def _person(plain: dict[str, Any]) -> Person:
         | {name: frozenset(plain[name]) for name in _SETS}
         | {
             "participant_id": UUID(plain["participant_id"]),
+            "near": {topic: (word, share) for topic, (word, share) in plain["near"].items()},
             "leaves_on": date.fromisoformat(leaves_on) if leaves_on else None,
             "waiting_since": datetime.fromisoformat(since) if since else None,
         }

@@ -22,7 +22,7 @@ from services.matching.domain.scoring import (
     FULL_OVERLAP_MINUTES,
     LONGEST_WAIT_DAYS,
     UNITS_PER_POINT,
-    credit_eighths,
+    covered_eighths,
     urgency,
     waited_seconds,
 )
@@ -206,7 +206,7 @@ def _shared(
 def _covered(learners: Sequence[Person], teachers: Sequence[Person]) -> Whole:
     """Σ urgency × credit over the topics that one wants and the other offers."""
     wants = [{t: urgency(p) for t, p in person.wants.items()} for person in learners]
-    offers = [{t: credit_eighths(p) for t, p in person.offers.items()} for person in teachers]
+    offers = [covered_eighths(person) for person in teachers]
     topics = {topic: 0 for person in wants for topic in person}
     return _product(wants, offers, list(topics))
 

@@ -46,6 +46,8 @@ class Programme:
     proposal_expiry_days: int = 14
     silence_days: int = 97
     """Days without a sign of life after which a pair ends: warning and grace together."""
+    score_floor: float = 0
+    """No pair is to score less than this, in points from 0 to 100."""
     weights: Weights = field(default_factory=Weights)
 
     def capacity(self, role: Role) -> int:
@@ -85,7 +87,12 @@ class Person:
     """False: some manager's record is missing, or the chain runs in a circle."""
     languages: frozenset[str] = frozenset()
     offers: Mapping[str, int] = field(default_factory=dict)
-    """Topic → proficiency 1 to 5."""
+    """Topic → proficiency 1 to 5; the broader topics of what was offered are offered too."""
+    offered_as: Mapping[str, str] = field(default_factory=dict)
+    """Offered topic → the person's own word for it, where that is another one."""
+    near: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Topic that is not offered → the offered one that is taken as near to it, and how near in
+    percent."""
     wants: Mapping[str, int] = field(default_factory=dict)
     """Topic → priority 1 (first) to 3."""
     interests: frozenset[str] = frozenset()

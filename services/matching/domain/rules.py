@@ -81,8 +81,10 @@ def time_overlap(mentor: Person, mentee: Person, programme: Programme) -> bool:
 
 
 def no_wanted_topic(mentor: Person, mentee: Person, _: Programme) -> bool:
-    """The mentor offers nothing that the mentee wants to learn."""
-    return mentor.offers.keys().isdisjoint(mentee.wants)
+    """The mentor offers nothing that the mentee wants to learn, nor anything near to it."""
+    return mentor.offers.keys().isdisjoint(mentee.wants) and mentor.near.keys().isdisjoint(
+        mentee.wants
+    )
 
 
 def capacity(mentor: Person, mentee: Person, _: Programme) -> bool:

@@ -6,7 +6,6 @@ the matrix form of the same rules, comes to the very same score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -21,6 +20,8 @@ LONGEST_WAIT_DAYS = 30
 """Whoever waits this long is served as if they had waited longer."""
 DISTANCE_TENTHS = {"department": 4, "division": 2, "location": 2, "country": 2}
 """What each barrier that a pair crosses is worth."""
+MOST_NEAR_EIGHTHS = 4
+"""What is only taken as near covers a want by half at most."""
 
 _URGENCY = {1: 3, 2: 2, 3: 1}
 _DAY_SECONDS = 86_400
@@ -57,6 +58,16 @@ def credit_eighths(proficiency: int) -> int:
     return 3 + min(5, max(1, proficiency))
 
 
+def covered_eighths(person: Person) -> dict[str, int]:
+    """Topic → how far a want of it is covered by this person's offers, in eighths, at least 1."""
+    covered = {topic: credit_eighths(level) for topic, level in person.offers.items()}
+    for topic, (offered, percent) in person.near.items():
+        if topic not in covered:
+            part = credit_eighths(person.offers[offered]) * percent // 100
+            covered[topic] = min(MOST_NEAR_EIGHTHS, max(1, part))
+    return covered
+
+
 def waited_seconds(person: Person, now: datetime) -> int:
     """Whole seconds of waiting that count; somebody who lost a partner counts as long waiting."""
     longest = LONGEST_WAIT_DAYS * _DAY_SECONDS
@@ -75,10 +86,10 @@ def units(weight: float, value: float) -> int:
 def fit(mentor: Person, mentee: Person, programme: Programme, now: datetime) -> Fit:
     """Score two people who may be paired, and say why in plain words."""
     values = {
-        "wants_covered": _covered(mentee.wants, mentor.offers, "the mentee"),
+        "wants_covered": _covered(mentee, mentor, "the mentee"),
         "shared_interests": _interests(mentor, mentee),
         "distance": _distance(mentor, mentee),
-        "mentor_wants_covered": _covered(mentor.wants, mentee.offers, "the mentor"),
+        "mentor_wants_covered": _covered(mentor, mentee, "the mentor"),
         "time_overlap": _overlap(mentor, mentee),
         "waiting_time": _waiting(mentor, mentee, now),
         "level_gap": _gap(mentor, mentee, programme),
@@ -94,19 +105,30 @@ def fit(mentor: Person, mentee: Person, programme: Programme, now: datetime) -> 
 
 
 def common_topics(mentor: Person, mentee: Person) -> tuple[str, ...]:
-    """What the mentor offers and the mentee wants, most wanted first."""
-    both = mentor.offers.keys() & mentee.wants.keys()
+    """What the mentor offers, if only nearly, and the mentee wants, most wanted first."""
+    both = covered_eighths(mentor).keys() & mentee.wants.keys()
     return tuple(sorted(both, key=lambda topic: (mentee.wants[topic], topic)))
 
 
-def _covered(wants: Mapping[str, int], offers: Mapping[str, int], who: str) -> tuple[float, str]:
+def _covered(learner: Person, teacher: Person, who: str) -> tuple[float, str]:
+    wants, offers = learner.wants, covered_eighths(teacher)
     if not wants:
         return 0.0, f"{who} named nothing to learn"
     asked = 8 * sum(urgency(priority) for priority in wants.values())
-    covered = sorted(wants.keys() & offers.keys(), key=lambda topic: (wants[topic], topic))
-    given = sum(urgency(wants[topic]) * credit_eighths(offers[topic]) for topic in covered)
-    words = ", ".join(covered) if covered else "none"
+    covered = common_topics(teacher, learner)
+    given = sum(urgency(wants[topic]) * offers[topic] for topic in covered)
+    words = ", ".join(_told(topic, teacher) for topic in covered) if covered else "none"
     return given / asked, f"{len(covered)} of {len(wants)} topics that {who} wants: {words}"
+
+
+def _told(topic: str, teacher: Person) -> str:
+    """The topic, with the word that it was offered by where that is another one."""
+    if topic in teacher.offers:
+        word = teacher.offered_as.get(topic)
+        return f"{topic} (offered as {word})" if word else topic
+    offered, percent = teacher.near[topic]
+    word = teacher.offered_as.get(offered, offered)
+    return f"{topic} ({word} is taken as near to it, {percent} %)"
 
 
 def _interests(mentor: Person, mentee: Person) -> tuple[float, str]:
