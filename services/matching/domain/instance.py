@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from services.matching.domain.people import Person, Programme, Weights
+
+Pairs: TypeAlias = tuple[tuple[UUID, UUID], ...]
+"""Mentor and mentee by participant id, ascending."""
 
 _NO_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -23,6 +26,11 @@ class Instance:
     mentors: tuple[Person, ...]
     mentees: tuple[Person, ...]
     now: datetime
+    locked: Pairs = ()
+    """These are to be formed, whatever else is."""
+    previous: Pairs = ()
+    """These were formed or proposed before and may be again; the programme's stickiness says how
+    much it is worth to keep to them."""
 
     @property
     def input_hash(self) -> str:
@@ -43,14 +51,23 @@ class Instance:
         )
 
 
-def instance(programme: Programme, people: Iterable[Person], now: datetime) -> Instance:
-    """An instance in canonical order, whatever the order of `people`."""
+def instance(
+    programme: Programme,
+    people: Iterable[Person],
+    now: datetime,
+    *,
+    locked: Iterable[tuple[UUID, UUID]] = (),
+    previous: Iterable[tuple[UUID, UUID]] = (),
+) -> Instance:
+    """An instance in canonical order, whatever the order of what is given."""
     ordered = sorted(people, key=lambda person: str(person.participant_id))
     return Instance(
         programme,
         tuple(person for person in ordered if person.role == "mentor"),
         tuple(person for person in ordered if person.role == "mentee"),
         now,
+        tuple(sorted(set(locked))),
+        tuple(sorted(set(previous))),
     )
 
 
@@ -61,6 +78,8 @@ def canonical(given: Instance) -> bytes:
         "programme": _plain(given.programme),
         "mentors": [_plain(person) for person in given.mentors],
         "mentees": [_plain(person) for person in given.mentees],
+        "locked": [[str(mentor), str(mentee)] for mentor, mentee in given.locked],
+        "previous": [[str(mentor), str(mentee)] for mentor, mentee in given.previous],
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
@@ -73,6 +92,10 @@ def from_canonical(text: bytes) -> Instance:
         tuple(_person(each) for each in document["mentors"]),
         tuple(_person(each) for each in document["mentees"]),
         datetime.fromisoformat(document["now"]),
+        *(
+            tuple((UUID(mentor), UUID(mentee)) for mentor, mentee in document[pairs])
+            for pairs in ("locked", "previous")
+        ),
     )
 
 

@@ -47,7 +47,9 @@ class Programme:
     silence_days: int = 97
     """Days without a sign of life after which a pair ends: warning and grace together."""
     score_floor: float = 0
-    """No pair is to score less than this, in points from 0 to 100."""
+    """No pair is to score less than this, in points from 0 to 100, while there is a choice."""
+    stickiness: float = 0
+    """What it is worth to keep to an earlier pair when all is decided anew, in points."""
     weights: Weights = field(default_factory=Weights)
 
     def capacity(self, role: Role) -> int:
