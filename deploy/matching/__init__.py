@@ -1,0 +1,1 @@
+"""Matching without any server: the same engine on files, and companies to try it on."""

@@ -1,0 +1,220 @@
+"""The file formats of offline matching, as models; their JSON Schemas are made of these.
+
+A line of people holds what HR and the participant say in the services, within the same limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from shared.catalogue import EmployeeId, MatchingWeights, Moment, Role, Text
+from shared.catalogue.hr import Day as HrDay
+from shared.catalogue.hr import TimeZone
+from shared.catalogue.people import EmploymentStatus, ParticipantStatus
+
+MOST_WORDS = 200
+"""The most entries of a list in one line."""
+_DEFAULT_LENGTH = timedelta(days=180)
+
+
+def _rated(number: str, most: int, default: int, better: Callable[[int, int], int]) -> Any:
+    """The type of topics with a number each: a mapping, or a list of objects that becomes one."""
+
+    def mapping(entries: Any) -> Any:
+        if not isinstance(entries, list):
+            return entries
+        found: dict[str, Any] = {}
+        for entry in entries:
+            topic = entry.get("topic") if isinstance(entry, dict) else None
+            if not isinstance(topic, str):
+                raise ValueError(f'send a list of {{"topic": "…", "{number}": {default}}}')
+            value, known = entry.get(number, default), found.get(topic)
+            if isinstance(value, int) and isinstance(known, int):
+                value = better(value, known)
+            found[topic] = value
+        return found
+
+    rating = {"type": "integer", "minimum": 1, "maximum": most}
+    topic = {"type": "string", "minLength": 1, "maxLength": 300}
+    entry = {
+        "type": "object",
+        "properties": {"topic": topic, number: {**rating, "default": default}},
+        "required": ["topic"],
+    }
+    return Annotated[
+        dict[Text, Annotated[int, Field(ge=1, le=most)]],
+        Field(max_length=MOST_WORDS),
+        BeforeValidator(mapping),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "propertyNames": topic,
+                        "additionalProperties": rating,
+                        "maxProperties": MOST_WORDS,
+                    },
+                    {"type": "array", "items": entry, "maxItems": MOST_WORDS},
+                ]
+            }
+        ),
+    ]
+
+
+OFFERS = _rated("proficiency", 5, 3, max)
+WANTS = _rated("priority", 3, 2, min)
+# The check that comes before it hands over a text that is not JSON any more.
+Day = Annotated[HrDay, Strict(False)]
+ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Language = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z]{2,3}$")]
+Words = Annotated[tuple[Text, ...], Field(max_length=MOST_WORDS)]
+Ids = Annotated[tuple[EmployeeId, ...], Field(max_length=10_000)]
+
+
+class _Format(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class PersonLine(_Format):
+    """One participant, or an employee who only matters as a manager (role null).
+
+    An employee who is mentor and mentee has two lines. Names of topics, interests and languages
+    are compared without regard to case and spacing. No protected attribute is ever read.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    id: EmployeeId
+    """The participant, unique per role."""
+    role: Role | None
+    """Mentor (junior, teaches), mentee (senior, learns), or null."""
+    employee_id: EmployeeId | None = None
+    """The employee, as managers, blocks and met name them; `id` unless given."""
+    level: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Seniority, higher is more senior; participants must have it."""
+    department: Text | None = None
+    """Where the person works."""
+    division: Text | None = None
+    """Part of the organisation above the department."""
+    location: Text | None = None
+    """Site or city."""
+    country: Text | None = None
+    """Country of work."""
+    manager_id: EmployeeId | None = None
+    """Employee id of the manager, who needs a line too; null: none."""
+    dotted_line_manager_ids: Annotated[tuple[EmployeeId, ...], Field(max_length=50)] = ()
+    """Employee ids of further managers, who need lines too."""
+    languages: Annotated[tuple[Language, ...], Field(max_length=MOST_WORDS)] = ("en",)
+    """ISO 639 codes."""
+    offers: OFFERS = Field(default_factory=dict)
+    """What the person can teach: topic to proficiency, 1 (basic) to 5 (expert)."""
+    wants: WANTS = Field(default_factory=dict)
+    """What the person wants to learn: topic to priority, 1 (first) to 3."""
+    interests: Words = ()
+    """What the person likes."""
+    timezone: TimeZone = "UTC"
+    """IANA time zone of the working hours."""
+    works_from: ClockTime = "09:00"
+    """Local time at which work begins on weekdays."""
+    works_until: ClockTime = "17:00"
+    """Local time at which work ends, later than `works_from`."""
+    capacity: Annotated[int, Field(ge=1, le=10)] = 1
+    """The most pairs that the person takes; the programme's capacity is a limit too."""
+    blocks: Ids = ()
+    """Employee ids with whom the person must never be paired."""
+    met: Ids = ()
+    """Employee ids with whom the person was paired or proposed before."""
+    status: ParticipantStatus = "ready"
+    """Only who is ready is paired."""
+    consented: bool = True
+    """Whether the person agreed to take part."""
+    trained: bool = True
+    """Whether the person completed the training."""
+    employment: EmploymentStatus = "active"
+    """Only active employees are paired."""
+    leaves_on: Day | None = None
+    """The known last day of employment."""
+    waiting_since: Moment | None = None
+    """Since when the person has waited for a partner."""
+    orphaned: bool = False
+    """Lost a partner who left: comes first."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> PersonLine:
+        if self.role is not None and self.level is None:
+            raise ValueError("level: is missing; a mentor or mentee must have one")
+        if self.works_until <= self.works_from:
+            raise ValueError("works_until: is not after works_from; send start before end")
+        return self
+
+
+class Weights(MatchingWeights):
+    """What each soft factor is worth; they sum to 100."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Rules(_Format):
+    """The programme: whom it pairs, when, and what counts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    starts_on: Day
+    """First day of the programme."""
+    ends_on: Day | None = None
+    """First day after the programme; 180 days after its start unless given."""
+    as_of: Moment | None = None
+    """The moment from which waiting time is counted back; the start's midnight UTC unless given."""
+    min_level_gap: Annotated[int, Field(ge=1, le=50)] = 2
+    """Levels by which a mentee must at least be more senior than the mentor."""
+    target_level_gap: Annotated[int, Field(ge=1, le=50)] = 3
+    """Levels between the two that are best."""
+    mentor_capacity: Annotated[int, Field(ge=1, le=10)] = 2
+    """Most mentees of one mentor."""
+    mentee_capacity: Annotated[int, Field(ge=1, le=10)] = 1
+    """Most mentors of one mentee."""
+    different_department: bool | None = None
+    """Whether the two must work in different departments; unless given: yes if any line of people
+    names a department."""
+    min_overlap_minutes: Annotated[int, Field(ge=0, le=1440)] = 120
+    """Minutes of a working day that the two must have in common."""
+    training_required: bool = True
+    """Whether people must complete the training before they are paired."""
+    weights: Weights = Weights()
+    """How the score is made up."""
+    gap: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How far from the optimum the result may be, as a share of the objective; null: the engine's
+    default for the number of people."""
+    seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """Time after which the best result found is taken, with the gap that is proven; null: none."""
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Rules:
+        if self.ends_on is not None and self.ends_on <= self.starts_on:
+            raise ValueError("ends_on: is not after starts_on; send the first day after the end")
+        return self
+
+    @property
+    def end(self) -> date:
+        """First day after the programme."""
+        return self.ends_on or self.starts_on + _DEFAULT_LENGTH
+
+    @property
+    def moment(self) -> datetime:
+        """The moment of the run."""
+        return self.as_of or datetime.combine(self.starts_on, time(), UTC)
