@@ -30,6 +30,8 @@ _ELSEWHERE = {
     "access": "deploy.access:app",
     "dlq": "deploy.dlq:app",
     "replay": "deploy.replay.command:replay",
+    "match": "deploy.matching.command:app",
+    "company": "deploy.matching.command:company",
 }
 
 

@@ -365,7 +365,8 @@ class _Profiles:
 
     def _rare(self) -> dict[str, Any]:
         """What few people have: a block, a partner of before, a pause, a last day."""
-        rng, line = self._rng, {}
+        rng = self._rng
+        line: dict[str, Any] = {}
         dice = rng.random()
         if rng.random() < 0.015:
             line["blocks"] = [self._anybody()]

@@ -27,26 +27,36 @@ from shared.catalogue.people import EmploymentStatus, ParticipantStatus
 
 MOST_WORDS = 200
 """The most entries of a list in one line."""
+MOST_PAIRS = 1_000_000
+"""The most pairs that rules may name."""
 _DEFAULT_LENGTH = timedelta(days=180)
 
 
-def _rated(number: str, most: int, default: int, better: Callable[[int, int], int]) -> Any:
-    """The type of topics with a number each: a mapping, or a list of objects that becomes one."""
+def _rated(entries: Any, number: str, default: int, better: Callable[[int, int], int]) -> Any:
+    """A list of topics with a number each as a mapping; the field's type judges the rest."""
+    if not isinstance(entries, list):
+        return entries
+    found: dict[str, Any] = {}
+    for entry in entries:
+        topic = entry.get("topic") if isinstance(entry, dict) else None
+        if not isinstance(topic, str):
+            raise ValueError(f'send a list such as [{{"topic": "chess", "{number}": {default}}}]')
+        value: Any = entry.get(number, default)
+        known: Any = found.get(topic)
+        both = isinstance(value, int) and isinstance(known, int)
+        found[topic] = better(value, known) if both else value
+    return found
 
-    def mapping(entries: Any) -> Any:
-        if not isinstance(entries, list):
-            return entries
-        found: dict[str, Any] = {}
-        for entry in entries:
-            topic = entry.get("topic") if isinstance(entry, dict) else None
-            if not isinstance(topic, str):
-                raise ValueError(f'send a list of {{"topic": "…", "{number}": {default}}}')
-            value, known = entry.get(number, default), found.get(topic)
-            if isinstance(value, int) and isinstance(known, int):
-                value = better(value, known)
-            found[topic] = value
-        return found
 
+def _offers(entries: Any) -> Any:
+    return _rated(entries, "proficiency", 3, max)
+
+
+def _wants(entries: Any) -> Any:
+    return _rated(entries, "priority", 2, min)
+
+
+def _rated_schema(number: str, default: int, most: int) -> WithJsonSchema:
     rating = {"type": "integer", "minimum": 1, "maximum": most}
     topic = {"type": "string", "minLength": 1, "maxLength": 300}
     entry = {
@@ -54,29 +64,30 @@ def _rated(number: str, most: int, default: int, better: Callable[[int, int], in
         "properties": {"topic": topic, number: {**rating, "default": default}},
         "required": ["topic"],
     }
-    return Annotated[
-        dict[Text, Annotated[int, Field(ge=1, le=most)]],
-        Field(max_length=MOST_WORDS),
-        BeforeValidator(mapping),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {
-                        "type": "object",
-                        "propertyNames": topic,
-                        "additionalProperties": rating,
-                        "maxProperties": MOST_WORDS,
-                    },
-                    {"type": "array", "items": entry, "maxItems": MOST_WORDS},
-                ]
-            }
-        ),
-    ]
+    mapping = {"type": "object", "propertyNames": topic, "additionalProperties": rating}
+    return WithJsonSchema(
+        {
+            "anyOf": [
+                {**mapping, "maxProperties": MOST_WORDS},
+                {"type": "array", "items": entry, "maxItems": MOST_WORDS},
+            ]
+        }
+    )
 
 
-OFFERS = _rated("proficiency", 5, 3, max)
-WANTS = _rated("priority", 3, 2, min)
-# The check that comes before it hands over a text that is not JSON any more.
+Offers = Annotated[
+    dict[Text, Annotated[int, Field(ge=1, le=5)]],
+    Field(max_length=MOST_WORDS),
+    BeforeValidator(_offers),
+    _rated_schema("proficiency", 3, 5),
+]
+Wants = Annotated[
+    dict[Text, Annotated[int, Field(ge=1, le=3)]],
+    Field(max_length=MOST_WORDS),
+    BeforeValidator(_wants),
+    _rated_schema("priority", 2, 3),
+]
+# The check that comes first hands over a text that is not JSON any more.
 Day = Annotated[HrDay, Strict(False)]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Language = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z]{2,3}$")]
@@ -121,9 +132,9 @@ class PersonLine(_Format):
     """Employee ids of further managers, who need lines too."""
     languages: Annotated[tuple[Language, ...], Field(max_length=MOST_WORDS)] = ("en",)
     """ISO 639 codes."""
-    offers: OFFERS = Field(default_factory=dict)
+    offers: Offers = Field(default_factory=dict)
     """What the person can teach: topic to proficiency, 1 (basic) to 5 (expert)."""
-    wants: WANTS = Field(default_factory=dict)
+    wants: Wants = Field(default_factory=dict)
     """What the person wants to learn: topic to priority, 1 (first) to 3."""
     interests: Words = ()
     """What the person likes."""
@@ -163,6 +174,20 @@ class PersonLine(_Format):
         return self
 
 
+class NamedPair(_Format):
+    """A mentor and a mentee by their ids."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    mentor_id: EmployeeId
+    """The mentor's `id`."""
+    mentee_id: EmployeeId
+    """The mentee's `id`."""
+
+
+NamedPairs = Annotated[tuple[NamedPair, ...], Field(max_length=MOST_PAIRS)]
+
+
 class Weights(MatchingWeights):
     """What each soft factor is worth; they sum to 100."""
 
@@ -197,6 +222,16 @@ class Rules(_Format):
     """Whether people must complete the training before they are paired."""
     weights: Weights = Weights()
     """How the score is made up."""
+    score_floor: Annotated[float, Field(ge=0, le=100)] = 0
+    """No pair is to score less, in points, while there is a choice."""
+    stickiness: Annotated[float, Field(ge=0, le=100)] = 0
+    """What it is worth, in points, to keep to one of the `previous` pairs."""
+    locked: NamedPairs = ()
+    """Pairs to be formed whatever else is."""
+    apart: NamedPairs = ()
+    """Pairs never to be formed."""
+    previous: NamedPairs = ()
+    """Pairs of an earlier run that may be formed again."""
     gap: Annotated[float, Field(ge=0, le=1)] | None = None
     """How far from the optimum the result may be, as a share of the objective; null: the engine's
     default for the number of people."""
@@ -218,3 +253,108 @@ class Rules(_Format):
     def moment(self) -> datetime:
         """The moment of the run."""
         return self.as_of or datetime.combine(self.starts_on, time(), UTC)
+
+
+class Part(_Format):
+    """What one soft factor adds to a score."""
+
+    factor: str
+    """The factor, as the weights name it."""
+    weight: float
+    """The most points that it can add."""
+    value: Annotated[float, Field(ge=0, le=1)]
+    """How far it is fulfilled."""
+    points: float
+    """weight × value, to 1/10,000."""
+    detail: str
+    """The same in words."""
+
+
+class Instead(_Format):
+    """The next best counterpart of one side of a pair."""
+
+    id: str
+    """The counterpart."""
+    score: float
+    """What the two would score."""
+    cost: float | None
+    """Points that the programme would lose at least; null: somebody would be left out for it."""
+
+
+class PairLine(_Format):
+    """One pair; the best comes first."""
+
+    mentor_id: str
+    """The mentor's `id`."""
+    mentee_id: str
+    """The mentee's `id`."""
+    score: Annotated[float, Field(ge=0, le=100)]
+    """The sum of the breakdown's points."""
+    breakdown: tuple[Part, ...]
+    """What each soft factor adds."""
+    topics: tuple[str, ...]
+    """What the mentor offers and the mentee wants, most wanted first."""
+    instead_for_mentee: Instead | None = None
+    """The mentee's next best mentor."""
+    instead_for_mentor: Instead | None = None
+    """The mentor's next best mentee."""
+
+
+class UnmatchedLine(_Format):
+    """Somebody who is ready and has no partner."""
+
+    id: str
+    """The participant."""
+    role: Role
+    """Mentor or mentee."""
+    reasons: dict[str, int]
+    """Rule to the number of counterparts that it keeps away; `capacity`: taken by others."""
+
+
+class PriceLine(_Format):
+    """What one more seat of a participant would bring: these prices prove the bound."""
+
+    id: str
+    """The participant."""
+    role: Role
+    """Mentor or mentee."""
+    price: int
+    """In units of 1/10,000 point."""
+
+
+class RefusedLock(NamedPair):
+    """A locked pair that was not formed."""
+
+    rule: str
+    """The hard rule that forbids it."""
+
+
+class CertificateFile(_Format):
+    """How good the pairs are, and how good any could be; all worth in points."""
+
+    model_config = ConfigDict(extra="allow")
+
+    objective: float
+    """What the pairs are worth."""
+    bound: float
+    """More than this no pairs are worth that serve as many people."""
+    gap: float
+    """1 − objective ÷ bound; 0 is a proof."""
+    covered: int
+    """Mentees who have a partner now."""
+    coverable: int
+    """More than this no pairs could serve."""
+    pairs: int
+    """The number of pairs."""
+    mentors: int
+    """How many mentors were in the file."""
+    mentees: int
+    """How many mentees were in the file."""
+    refused_locks: tuple[RefusedLock, ...] = ()
+    """Locked pairs that a hard rule forbids."""
+    input_hash: str
+    """SHA-256 of what was decided by: the same input has the same hash, in any order of lines."""
+    seconds: float
+    """How long the engine took."""
+    peak_memory_mb: float
+    """The most memory that the process ever had."""

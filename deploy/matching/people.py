@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from deploy.matching.formats import PersonLine, Rules
+from deploy.matching.formats import NamedPair, PersonLine, Rules
 from services.matching.domain.hours import in_utc
 from services.matching.domain.instance import Instance, instance
 from services.matching.domain.people import Person, Programme, Weights
@@ -60,8 +60,17 @@ def programme(rules: Rules, *, departments_known: bool = True) -> Programme:
         different_department=departments_known if crosses is None else crosses,
         min_overlap_minutes=rules.min_overlap_minutes,
         training_required=rules.training_required,
+        score_floor=rules.score_floor,
+        stickiness=rules.stickiness,
         weights=Weights(**rules.weights.model_dump()),
     )
+
+
+def _participants(pairs: Iterable[NamedPair]) -> list[tuple[UUID, UUID]]:
+    return [
+        (participant_id("mentor", pair.mentor_id), participant_id("mentee", pair.mentee_id))
+        for pair in pairs
+    ]
 
 
 @dataclass(slots=True)
@@ -112,35 +121,68 @@ class People:
 
         Whose managers are too many is found only now: look into `wrong` again.
         """
-        teams: dict[tuple[str, ...], _Team] = {}
-        for place, person in enumerate(self._people):
-            managers = self._managers(person.employee_id)
-            team = teams.get(managers)
-            if team is None:
-                team = teams[managers] = self._team(managers)
-                if len(team.above) > MOST_MANAGERS:
-                    self.wrong.append((self._numbers[place], _TOO_MANY_MANAGERS))
-            if managers:
-                self._people[place] = replace(
-                    person,
-                    direct_managers=team.direct,
-                    managers=team.above,
-                    # In a circle somebody is above themself.
-                    chain_known=team.known and person.employee_id not in team.above,
-                )
+        self._add_managers()
+        self._keep_apart()
         departments = any(person.department is not None for person in self._people)
         return Named(
             instance(
                 programme(self.rules, departments_known=departments),
                 self._people,
                 self.rules.moment,
+                locked=_participants(self.rules.locked),
+                previous=_participants(self.rules.previous),
             ),
             self._ids,
             len(self._facts),
         )
 
+    def unknown(self) -> list[str]:
+        """Whom the rules lock or keep apart although no line is about them."""
+        return [
+            f"{name}.{place}.{field_name}: no line of people is about this {role}; correct it"
+            for name in ("locked", "apart")
+            for place, pair in enumerate(getattr(self.rules, name))
+            for role, field_name, given in (
+                ("mentor", "mentor_id", pair.mentor_id),
+                ("mentee", "mentee_id", pair.mentee_id),
+            )
+            if (role, given) not in self._lines
+        ]
+
+    def _add_managers(self) -> None:
+        teams: dict[tuple[str, ...], _Team] = {}
+        for place, person in enumerate(self._people):
+            managers = self._managers(person.employee_id)
+            if not managers:
+                continue
+            team = teams.get(managers)
+            if team is None:
+                team = teams[managers] = self._team(managers)
+                if len(team.above) > MOST_MANAGERS:
+                    self.wrong.append((self._numbers[place], _TOO_MANY_MANAGERS))
+            self._people[place] = replace(
+                person,
+                direct_managers=team.direct,
+                managers=team.above,
+                # In a circle somebody is above themself.
+                chain_known=team.known and person.employee_id not in team.above,
+            )
+
+    def _keep_apart(self) -> None:
+        if not self.rules.apart:
+            return
+        employees = {person.participant_id: person.employee_id for person in self._people}
+        apart: dict[UUID, set[str]] = {}
+        for mentor, mentee in _participants(self.rules.apart):
+            apart.setdefault(mentor, set()).add(employees.get(mentee, ""))
+        for place, person in enumerate(self._people):
+            if person.participant_id in apart:
+                blocks = person.blocks | apart[person.participant_id]
+                self._people[place] = replace(person, blocks=blocks)
+
     def _contradiction(self, number: int, line: PersonLine, employee_id: str) -> str | None:
         """Whether an earlier line describes the same participant, or the employee otherwise."""
+        # No id has a line end, so that the employees' keys are none of the ids'.
         for name, key in (("id", line.id), ("employee_id", f"\n{employee_id}")):
             earlier = self._lines.setdefault((line.role, key), number)
             if earlier != number:

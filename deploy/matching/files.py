@@ -1,0 +1,428 @@
+"""Reads people and rules, and writes what a run found; says of every bad line what is wrong.
+
+Nothing here trusts a file: lines are read one by one, none longer than `LONGEST_LINE`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deploy.matching.formats import PersonLine, Rules
+from deploy.matching.people import Named, People
+from shared.envelope import describe
+
+LONGEST_LINE = 1024 * 1024
+LARGEST_RULES = 256 * 1024 * 1024
+"""Bytes; a million named pairs take less."""
+MOST_LINES = 1_000_000
+MOST_SHOWN = 50
+
+_LONGEST_SKIP = 256 * LONGEST_LINE
+_LONGEST_REASON = 400
+_BOM = b"\xef\xbb\xbf"
+_LISTS = {"dotted_line_manager_ids", "languages", "interests", "blocks", "met"}
+_TOPICS = {"offers": "proficiency", "wants": "priority"}
+_NUMBERS = {"level", "capacity"}
+_FLAGS = {"consented", "trained", "orphaned"}
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class BadInputError(Exception):
+    """Files that cannot be used; `problems` say where, what and the remedy, in order."""
+
+    def __init__(self, path: Path, wrong: Iterable[tuple[int | None, str]]) -> None:
+        sorted_by_line = sorted(wrong, key=lambda each: each[0] or 0)
+        self.problems = [
+            f"{path.name}: {_printable(reason)}"
+            if line is None
+            else f"{path.name}: line {line}: {_printable(reason)}"
+            for line, reason in sorted_by_line[:MOST_SHOWN]
+        ]
+        self.count = len(sorted_by_line)
+        super().__init__(f"{path.name}: {self.count} lines are wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What files say, ready for the engine."""
+
+    rules: Rules
+    named: Named
+    warnings: tuple[str, ...]
+
+
+def read_input(participants: Path, programme: Path) -> Input:
+    """People and rules. Raises BadInputError with every bad line before anything is used."""
+    rules = read_rules(programme)
+    people = People(rules)
+    unknown = _read_people(participants, people)
+    if people.wrong:
+        raise BadInputError(participants, people.wrong)
+    named = people.named()
+    if people.wrong:
+        raise BadInputError(participants, people.wrong)
+    if strangers := people.unknown():
+        raise BadInputError(programme, [(None, reason) for reason in strangers])
+    return Input(rules, named, (*unknown.warnings(), *_doubts(rules, named)))
+
+
+def read_rules(path: Path) -> Rules:
+    """The rules of a programme. Raises BadInputError."""
+    with _opened(path) as file:
+        text = file.read(LARGEST_RULES + 1).removeprefix(_BOM)
+    if len(text) > LARGEST_RULES:
+        raise BadInputError(path, [(None, "is larger than any rules; send one JSON object")])
+    try:
+        return Rules.model_validate_json(text)
+    except ValidationError as error:
+        for name in _unknown_names(error):
+            if _is_protected(name):
+                raise BadInputError(path, [(None, _never_used(name))]) from None
+        raise BadInputError(path, [(None, _reason(error, text))]) from None
+
+
+@contextmanager
+def new_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
+    """A folder to write into that becomes `out` when all went well, and vanishes when not.
+
+    With `force` the new files take the place of those of the same names, and others stay. Raises
+    BadInputError when `out` has something in it already.
+    """
+    check_folder(out, force=force)
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    new = out.parent / f".{out.name}.{token_hex(4)}"
+    new.mkdir()
+    try:
+        yield new
+        check_folder(out, force=force)
+        if not out.exists():
+            new.rename(out)
+            return
+        files = list(new.iterdir())
+        for file in files:
+            # All of them first: half of an earlier run must not pass for a whole one.
+            (out / file.name).unlink(missing_ok=True)
+        for file in files:
+            file.rename(out / file.name)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def check_folder(out: Path, *, force: bool) -> None:
+    """Raises BadInputError when results cannot be written there."""
+    try:
+        if out.exists() and not out.is_dir():
+            raise BadInputError(out, [(None, "is a file; name a folder")])
+        if not force and out.is_dir() and any(out.iterdir()):
+            raise BadInputError(
+                out, [(None, "has files in it; name a new folder, or give --force")]
+            )
+    except OSError as error:
+        raise BadInputError(out, [(None, f"{error.strerror}; name another folder")]) from None
+
+
+def write_lines(path: Path, lines: Iterable[BaseModel | dict[str, Any]]) -> None:
+    """Write JSON Lines."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for line in lines:
+            text = (
+                line.model_dump_json()
+                if isinstance(line, BaseModel)
+                else json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+            )
+            file.write(text + "\n")
+
+
+def write_document(path: Path, document: BaseModel | dict[str, Any]) -> None:
+    """Write one JSON object to look at."""
+    plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_lines(path: Path, model: type[M]) -> list[M]:
+    """JSON Lines of one kind. Raises BadInputError with every bad line."""
+    found, wrong = [], []
+    with _opened(path) as file:
+        for number, line in _lines(file):
+            try:
+                found.append(model.model_validate_json(_whole(line)))
+            except (ValidationError, _BadLineError) as error:
+                wrong.append((number, _reason(error, line)))
+    if wrong:
+        raise BadInputError(path, wrong)
+    return found
+
+
+def read_document(path: Path, model: type[M]) -> M:
+    """One JSON object. Raises BadInputError."""
+    with _opened(path) as file:
+        text = file.read(LARGEST_RULES + 1).removeprefix(_BOM)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise BadInputError(path, [(None, _reason(error, text))]) from None
+
+
+class _BadLineError(Exception):
+    """A line that is not even worth parsing; says why."""
+
+
+@dataclass(slots=True)
+class _Unknown:
+    """Fields that are in the file and in no format."""
+
+    lines: int = 0
+    names: Counter[str] = field(default_factory=Counter)
+    protected: dict[str, bool] = field(default_factory=dict)
+
+    def meet(self, extra: dict[str, Any]) -> str | None:
+        """Count a line's unknown fields; says why when one of them is protected."""
+        for name in extra:
+            if name not in self.protected:
+                if len(self.protected) >= MOST_LINES:
+                    self.protected.clear()
+                self.protected[name] = _is_protected(name)
+            if self.protected[name]:
+                return _never_used(name)
+        self.lines += 1
+        self.names.update(extra)
+        return None
+
+    def warnings(self) -> list[str]:
+        """One sentence, if there is anything to say."""
+        if not self.lines:
+            return []
+        names = ", ".join(_printable(name) for name, _ in self.names.most_common(5))
+        return [
+            f"{self.lines:,} lines have fields that no format knows, and were read without: {names}"
+        ]
+
+
+def _read_people(path: Path, people: People) -> _Unknown:
+    unknown, some = _Unknown(), False
+    with _opened(path) as file:
+        documents = _csv_documents(file) if path.suffix.lower() == ".csv" else _lines(file)
+        for count, (number, document) in enumerate(documents, start=1):
+            some = True
+            if count > MOST_LINES:
+                people.wrong.append(
+                    (number, f"more than {MOST_LINES:,} lines; split the programme")
+                )
+                break
+            try:
+                line = PersonLine.model_validate_json(_whole(document))
+            except (ValidationError, _BadLineError) as error:
+                people.wrong.append((number, _reason(error, document)))
+                continue
+            reason = unknown.meet(line.model_extra) if line.model_extra else None
+            if reason is not None:
+                people.wrong.append((number, reason))
+            else:
+                people.add(number, line)
+    if not some:
+        raise BadInputError(path, [(None, "is empty; write one person per line")])
+    return unknown
+
+
+def _doubts(rules: Rules, named: Named) -> Iterator[str]:
+    given = named.instance
+    for role, people in (("mentor", given.mentors), ("mentee", given.mentees)):
+        if not people:
+            yield f"nobody is a {role}, so that nobody can be paired"
+    if rules.different_department is None and not given.programme.different_department:
+        yield "no line names a department, so that the rule of different departments is left out"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise BadInputError(path, [(None, "no such file; correct the path")]) from None
+    except IsADirectoryError:
+        raise BadInputError(path, [(None, "is a folder; name the file in it")]) from None
+    except OSError as error:
+        raise BadInputError(path, [(None, f"{error.strerror}; name another file")]) from None
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | _BadLineError]]:
+    """Number and content of each line that is not blank."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if number == 1:
+            line = line.removeprefix(_BOM)
+        if len(line) > LONGEST_LINE:
+            ended = _skip_line(file)
+            yield (
+                number,
+                _BadLineError(f"is longer than {LONGEST_LINE:,} bytes; end each person's line"),
+            )
+            if not ended:
+                return
+        elif line.strip():
+            yield number, line
+
+
+def _skip_line(file: IO[bytes]) -> bool:
+    """Whether the line comes to an end some time."""
+    for _ in range(_LONGEST_SKIP // LONGEST_LINE):
+        part = file.readline(LONGEST_LINE)
+        if not part or part.endswith(b"\n"):
+            return True
+    return False
+
+
+def _whole(line: bytes | _BadLineError) -> bytes:
+    if isinstance(line, _BadLineError):
+        raise line
+    return line
+
+
+def _csv_documents(file: IO[bytes]) -> Iterator[tuple[int, bytes | _BadLineError]]:
+    """Number of the first line of each row, and what it would be in JSON Lines."""
+    broken: list[tuple[int, _BadLineError]] = []
+    reader = csv.reader(_texts(file, broken), strict=True)
+    columns: list[str] | None = None
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield number, _BadLineError(f"is not CSV ({error}); what follows was not read")
+            return
+        if broken:
+            yield broken[0]
+            return
+        if cells is None:
+            return
+        if columns is None:
+            columns = [cell.strip() for cell in cells]
+            if reason := _bad_header(columns):
+                yield number, _BadLineError(reason)
+                return
+        elif len(cells) != len(columns):
+            if any(cell.strip() for cell in cells):
+                yield (
+                    reader.line_num,
+                    _BadLineError(
+                        f"has {len(cells)} cells and the header {len(columns)}; make them equal"
+                    ),
+                )
+        else:
+            yield number, _document(columns, cells)
+
+
+def _texts(file: IO[bytes], broken: list[tuple[int, _BadLineError]]) -> Iterator[str]:
+    """Lines as text; ends after the first that is none, which is left in `broken`."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            broken.append((number, _BadLineError(f"is longer than {LONGEST_LINE:,} bytes")))
+            return
+        try:
+            yield line.removeprefix(_BOM if number == 1 else b"").decode()
+        except UnicodeDecodeError:
+            broken.append((number, _BadLineError(_NOT_UTF8)))
+            return
+
+
+_NOT_UTF8 = "is not UTF-8; save the file as UTF-8"
+
+
+def _bad_header(columns: list[str]) -> str | None:
+    for name, count in Counter(columns).items():
+        if count > 1:
+            return f"{name or 'a column without name'}: stands twice in the header; keep one"
+    missing = {"id", "role"} - set(columns)
+    if missing:
+        return (
+            f"{', '.join(sorted(missing))}: is missing in the header; name the columns in the "
+            "first line, with commas between them"
+        )
+    return None
+
+
+def _document(columns: list[str], cells: list[str]) -> bytes:
+    row: dict[str, Any] = {"role": None}
+    for name, cell in zip(columns, cells, strict=True):
+        if text := cell.strip():
+            row[name] = _value(name, text)
+    return json.dumps(row).encode()
+
+
+def _value(name: str, text: str) -> Any:
+    """A cell as JSON Lines would have it; what cannot be is left for the format to refuse."""
+    if name in _LISTS:
+        return [word for word in map(str.strip, text.split(";")) if word]
+    if name in _TOPICS:
+        return [_topic(word, _TOPICS[name]) for word in text.split(";") if word.strip()]
+    if name in _NUMBERS:
+        return _number(text)
+    if name in _FLAGS:
+        return _TRUTH.get(text.casefold(), text)
+    return text
+
+
+def _topic(text: str, number: str) -> dict[str, Any]:
+    topic, colon, rating = text.rpartition(":")
+    if not colon:
+        return {"topic": text}
+    return {"topic": topic, number: _number(rating.strip())}
+
+
+def _number(text: str) -> int | str:
+    # Longer ones are out of every range, and take long to read.
+    return int(text) if len(text) < 10 and text.lstrip("-").isdecimal() and text.isascii() else text
+
+
+def _reason(error: ValidationError | _BadLineError, line: Any) -> str:
+    if isinstance(error, _BadLineError):
+        return str(error)
+    if isinstance(line, bytes):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return _NOT_UTF8
+    return describe(error)
+
+
+def _unknown_names(error: ValidationError) -> list[str]:
+    return [
+        str(each["loc"][-1])
+        for each in error.errors(include_url=False, include_input=False)
+        if each["type"] == "extra_forbidden"
+    ]
+
+
+def _is_protected(name: str) -> bool:
+    from deploy.demo.hr_file import is_protected
+
+    return is_protected(name)
+
+
+def _never_used(name: str) -> str:
+    return f"{name}: protected attributes and pay are never used here; leave the field out"
+
+
+def _printable(text: str) -> str:
+    """A text without what would move a terminal's cursor, and not too long."""
+    shown = "".join(sign if sign.isprintable() else "?" for sign in text[:_LONGEST_REASON])
+    return shown if len(text) <= _LONGEST_REASON else f"{shown}…"
