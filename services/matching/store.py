@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +17,8 @@ from services.matching.domain.hours import in_utc
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Person, Programme, Weights
 from services.matching.domain.scoring import Contribution
+from services.matching.domain.topics import plain, understood
+from services.matching.near import nearness
 from shared.catalogue import (
     AnswerFact,
     ConcernFact,
@@ -207,22 +210,18 @@ async def remember_participants(tx: Transaction, events: Sequence[ParticipantFac
 
 
 def _participant_row(event: ParticipantFact) -> dict[str, Any]:
-    plain = event.model_dump(mode="json", include=_PARTICIPANT_COLUMNS)
-    return plain | {
+    row = event.model_dump(mode="json", include=_PARTICIPANT_COLUMNS)
+    return row | {
         "consented": event.agreement_version is not None,
         "trained": event.trained_at is not None,
         # Two spellings of one topic are one; the better offer and the keener wish count.
-        "offers": _merged((_word(o.topic), o.proficiency) for o in event.topics_offered),
-        "wants": _merged((_word(w.topic), -w.priority) for w in event.topics_wanted),
-        "interests": sorted({_word(interest) for interest in event.interests}),
-        "languages": sorted({_word(language) for language in event.languages}),
+        "offers": _merged((plain(o.topic), o.proficiency) for o in event.topics_offered),
+        "wants": _merged((plain(w.topic), -w.priority) for w in event.topics_wanted),
+        "interests": sorted({plain(interest) for interest in event.interests}),
+        "languages": sorted({plain(language) for language in event.languages}),
         "works_from": event.working_hours.start.isoformat(),
         "works_until": event.working_hours.end.isoformat(),
     }
-
-
-def _word(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _merged(entries: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -441,7 +440,10 @@ async def people(
     )
     chains = await _chains(tx, [row["employee_id"] for row in rows])
     day = max(of.starts_on, tx.now.date())
-    return {row["participant_id"]: _person(row, of, chains, day) for row in rows}
+    said = [_person(row, of, chains, day) for row in rows]
+    # Words that were never seen before take a model that is read anew.
+    told = await asyncio.to_thread(understood, said, nearness())
+    return {person.participant_id: person for person in told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -768,7 +770,7 @@ _SESSION_COLUMNS = {"session_id", "pair_id", "version", "status", "starts_at", "
 _RULES = {
     "min_level_gap", "target_level_gap", "mentor_capacity", "mentee_capacity",
     "different_department", "min_overlap_minutes", "training_required", "approval",
-    "proposal_expiry_days", "weights",
+    "proposal_expiry_days", "score_floor", "weights",
 }  # fmt: skip
 
 

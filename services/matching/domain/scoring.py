@@ -58,13 +58,16 @@ def credit_eighths(proficiency: int) -> int:
     return 3 + min(5, max(1, proficiency))
 
 
+def near_eighths(proficiency: int, percent: int) -> int:
+    """The part of the credit that is due to what is only near, in eighths from 1 to 4."""
+    return min(MOST_NEAR_EIGHTHS, max(1, credit_eighths(proficiency) * percent // 100))
+
+
 def covered_eighths(person: Person) -> dict[str, int]:
     """Topic → how far a want of it is covered by this person's offers, in eighths, at least 1."""
     covered = {topic: credit_eighths(level) for topic, level in person.offers.items()}
     for topic, (offered, percent) in person.near.items():
-        if topic not in covered:
-            part = credit_eighths(person.offers[offered]) * percent // 100
-            covered[topic] = min(MOST_NEAR_EIGHTHS, max(1, part))
+        covered.setdefault(topic, near_eighths(person.offers[offered], percent))
     return covered
 
 
