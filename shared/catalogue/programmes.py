@@ -118,6 +118,8 @@ class ProgrammeRules(Model):
     """Whose yes forms a pair: nobody's, the manager's, or that of both sides."""
     proposal_expiry_days: Annotated[int, Field(ge=1, le=60)] = 14
     """Days that a person has for an answer."""
+    score_floor: Annotated[float, Field(ge=0, le=100)] = 0
+    """Points from 0 to 100 that a pair must score to be proposed."""
     weights: MatchingWeights = MatchingWeights()
     """How the pairing score is made up."""
     nudges: Nudges = Nudges()

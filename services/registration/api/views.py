@@ -14,9 +14,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationError,
     computed_field,
     create_model,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from services.registration.domain.concerns import Concern
 from services.registration.domain.employment import Contact, Employee
@@ -73,10 +76,42 @@ class View(BaseModel):
 # Programmes
 
 
+_PARTS = {
+    name: field.annotation
+    for name, field in ProgrammeRules.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+_UNKNOWN_RULE = PydanticCustomError(
+    "unknown_rule",
+    "is no rule of a programme; protected attributes such as age, gender or ethnicity are never"
+    " used",
+)
+
+
+def _known_only(sent: Any) -> Any:
+    """What was sent, if all of it is known: events pass over a rule in silence, requests do not."""
+    unknown: list[tuple[str, ...]]
+    unknown = [(name,) for name in _names(sent) if name not in ProgrammeRules.model_fields]
+    for name, part in _PARTS.items():
+        inner = _names(sent.get(name)) if isinstance(sent, Mapping) else ()
+        unknown += [(name, each) for each in inner if each not in part.model_fields]
+    if unknown:
+        raise ValidationError.from_exception_data(
+            "rules", [{"type": _UNKNOWN_RULE, "loc": place, "input": None} for place in unknown]
+        )
+    return sent
+
+
+def _names(sent: Any) -> tuple[str, ...]:
+    return tuple(map(str, sent)) if isinstance(sent, Mapping) else ()
+
+
 class OpenProgramme(ProgrammeRules):
     """The rules of a new programme; everything but `name` and `starts_on` has a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    _known_only = model_validator(mode="before")(_known_only)
 
     kpi_targets: dict[Text, float] = Field(default_factory=dict, max_length=100)
 
@@ -85,6 +120,7 @@ ChangeProgramme: type[BaseModel] = create_model(
     "ChangeProgramme",
     __base__=Body,
     __doc__="The rules to change; what is absent stays.",
+    __validators__={"known_only": model_validator(mode="before")(_known_only)},
     # The programme as it is fills what is absent, so a default here would only mislead.
     **{  # type: ignore[call-overload]
         name: (field.rebuild_annotation(), Field(default=None, validate_default=False))

@@ -62,6 +62,7 @@ async def test_time_closes_a_programme_once(front: Front) -> None:
         ({"nmae": "typo"}, "nmae"),
         ({"name": None}, "name"),
         ({"weights": {"wants_covered": 90}}, "weights"),
+        ({"score_floor": 101}, "score_floor"),
     ],
 )
 async def test_a_wrong_rule_is_refused_by_its_name(
@@ -74,6 +75,28 @@ async def test_a_wrong_rule_is_refused_by_its_name(
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["field"].startswith(field)
     assert refused.json()["remedy"]
+
+
+@pytest.mark.parametrize("part", ["weights", "audience", "nudges", None])
+async def test_a_protected_attribute_is_no_rule(front: Front, part: str | None) -> None:
+    programme = await front.open()
+    change = {part: {"gender": 0}} if part else {"gender": 0}
+    field = f"{part}.gender" if part else "gender"
+    path = f"/programmes/{programme['programme_id']}"
+    opening = {"name": "Two", "starts_on": "2026-02-01"}
+    for method, target, sent in (("PATCH", path, {}), ("POST", "/programmes", opening)):
+        refused = await front.ask("programme_manager", method, target, sent | change)
+        assert (refused.status_code, refused.json()["field"]) == (422, field)
+        assert "protected attributes" in refused.json()["detail"]
+
+
+async def test_a_programme_may_set_a_floor_under_the_score(front: Front) -> None:
+    programme = await front.open()
+    assert programme["score_floor"] == 0
+    path = f"/programmes/{programme['programme_id']}"
+    await front.patch("programme_manager", path, {"score_floor": 22.5})
+    (_, changed) = await front.facts(ProgrammeOpened, ProgrammeChanged)
+    assert changed.score_floor == 22.5
 
 
 async def test_what_is_left_out_at_enrolment_comes_from_the_directory(front: Front) -> None:
