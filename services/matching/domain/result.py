@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from services.matching.domain.explanation import Unmatched
 from services.matching.domain.scoring import Contribution, Fit
+
+Stopped: TypeAlias = Literal["proven", "gap", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """The next best counterpart of one side of a pair."""
+
+    participant_id: UUID
+    score: float
+    cost: float | None
+    """Points that the programme would lose at least by choosing it; None where somebody would be
+    left without a partner for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,33 +32,103 @@ class Match:
     mentor_id: UUID
     mentee_id: UUID
     fit: Fit
+    instead_for_mentee: Alternative | None = None
+    instead_for_mentor: Alternative | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How good a result is, and how good any could be; all worth in points.
+
+    A pair is worth its score, and what the programme's floor and stickiness add to it.
+    """
+
+    objective: float
+    """What the pairs are worth."""
+    bound: float
+    """More than this no pairs are worth that serve as many people."""
+    gap: float
+    """1 − objective ÷ bound; 0 is a proof, 1 where it is not even proven who can be served."""
+    covered: int
+    """Mentees without a partner before who have one now."""
+    coverable: int
+    """More than this no pairs could serve."""
+    covered_mentors: int
+    coverable_mentors: int
+    pairs: int
+    total_score: float
+    worst_score: float | None
+    rules_version: int
+    input_hash: str
+    asked_gap: float
+    stopped: Stopped
+    passes: int
+    """How often all pairs were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What one more seat of each person would bring, in units of 1/10,000 point, by participant.
+
+    They prove the certificate's bound: see `verification`.
+    """
+
+    mentees: Mapping[UUID, int] = field(default_factory=dict)
+    mentors: Mapping[UUID, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLock:
+    """A pair that was to be formed whatever else is, and the rule that forbids it."""
+
+    mentor_id: UUID
+    mentee_id: UUID
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The pairs found, best first, everybody who waits on, and the sum of scores."""
+    """The pairs found, best first, everybody who waits on, and the proof."""
 
-    matches: tuple[Match, ...] = ()
-    unmatched: tuple[Unmatched, ...] = ()
-    objective: float = 0.0
+    matches: tuple[Match, ...]
+    unmatched: tuple[Unmatched, ...]
+    certificate: Certificate
+    prices: Prices = Prices()
+    refused_locks: tuple[RefusedLock, ...] = ()
 
 
 def to_json(result: Result) -> bytes:
     """The result as one line of JSON."""
-    return json.dumps(asdict(result), default=str, separators=(",", ":")).encode()
+    document = asdict(result) | {
+        "prices": {
+            side: {str(each): price for each, price in getattr(result.prices, side).items()}
+            for side in ("mentees", "mentors")
+        }
+    }
+    return json.dumps(document, default=str, separators=(",", ":")).encode()
 
 
 def from_json(text: bytes) -> Result:
     """The result of such a line."""
     document = json.loads(text)
+    prices = document["prices"]
     return Result(
         tuple(_match(each) for each in document["matches"]),
         tuple(
             Unmatched(UUID(each["participant_id"]), each["role"], each["reasons"])
             for each in document["unmatched"]
         ),
-        document["objective"],
+        Certificate(**document["certificate"]),
+        Prices(_prices(prices["mentees"]), _prices(prices["mentors"])),
+        tuple(
+            RefusedLock(UUID(each["mentor_id"]), UUID(each["mentee_id"]), each["rule"])
+            for each in document["refused_locks"]
+        ),
     )
+
+
+def _prices(plain: dict[str, int]) -> dict[UUID, int]:
+    return {UUID(participant_id): price for participant_id, price in plain.items()}
 
 
 def _match(plain: dict[str, Any]) -> Match:
@@ -57,4 +141,12 @@ def _match(plain: dict[str, Any]) -> Match:
             tuple(Contribution(**each) for each in found["breakdown"]),
             tuple(found["topics"]),
         ),
+        _alternative(plain["instead_for_mentee"]),
+        _alternative(plain["instead_for_mentor"]),
     )
+
+
+def _alternative(plain: dict[str, Any] | None) -> Alternative | None:
+    if plain is None:
+        return None
+    return Alternative(UUID(plain["participant_id"]), plain["score"], plain["cost"])

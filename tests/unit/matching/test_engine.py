@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 
-from services.matching.domain.assignment import Edges, Seats, assign, seats
+from services.matching.domain import engine
+from services.matching.domain.assignment import assign
 from services.matching.domain.engine import solve
 from services.matching.domain.explanation import unmatched
 from services.matching.domain.instance import Instance, canonical, from_canonical, instance
+from services.matching.domain.market import Edges, Market, Prices, Seats, seats
 from services.matching.domain.matrix import ADMISSIBLE, matrix
-from services.matching.domain.result import Result, from_json, to_json
+from services.matching.domain.result import from_json, to_json
 from services.matching.domain.rules import RULES, broken_rule
 from services.matching.domain.scoring import UNITS_PER_POINT, fit
 from tests.unit.matching.company import NOW, crowd, instances, person, programme
@@ -103,14 +106,12 @@ def _oracle(edges: Edges, mentees: Seats, mentors: Seats) -> tuple[int, int, int
     return best[0], best[1], best[2]
 
 
-def _value(
-    chosen: np.ndarray, edges: Edges, mentees: Seats, mentors: Seats
-) -> tuple[int, int, int]:
-    rows, columns = set(edges.mentee[chosen].tolist()), set(edges.mentor[chosen].tolist())
+def _value(chosen: Edges, mentees: Seats, mentors: Seats) -> tuple[int, int, int]:
+    rows, columns = set(chosen.mentee.tolist()), set(chosen.mentor.tolist())
     return (
         int(sum(_bonus(mentees)[list(rows)])),
         int(sum(_bonus(mentors)[list(columns)])),
-        int(edges.units[chosen].sum()),
+        int(chosen.units.sum()),
     )
 
 
@@ -136,10 +137,43 @@ def markets(draw: st.DrawFn) -> tuple[Edges, Seats, Seats]:
 @settings(max_examples=120, deadline=None)
 def test_no_assignment_serves_more_or_scores_more(market: tuple[Edges, Seats, Seats]) -> None:
     edges, mentees, mentors = market
-    chosen = assign(edges, mentees, mentors)
-    for ends, side in ((edges.mentee, mentees), (edges.mentor, mentors)):
-        assert (np.bincount(ends[chosen], minlength=len(side.free)) <= side.free).all()
-    assert _value(chosen, *market) == _oracle(*market)
+    both = Market(mentees, mentors, 1_000_000)
+    chosen, prices = assign(edges, both)
+    for ends, side in ((chosen.mentee, mentees), (chosen.mentor, mentors)):
+        assert (np.bincount(ends, minlength=len(side.free)) <= side.free).all()
+    assert _value(chosen, mentees, mentors) == _oracle(*market)
+    assert both.bound(prices, chosen, _excess(edges, chosen, prices, both)) == both.worth(chosen)
+
+
+def _excess(edges: Edges, chosen: Edges, prices: Prices, market: Market) -> np.ndarray:
+    """By how much each mentee's best pair outside of the chosen ones gains at the prices."""
+    excess = np.zeros(len(market.mentees.free), np.int64)
+    taken = set(zip(chosen.mentee.tolist(), chosen.mentor.tolist(), strict=True))
+    for row, column, units in zip(edges.mentee, edges.mentor, edges.units, strict=True):
+        if (row, column) in taken or not market.mentees.free[row] * market.mentors.free[column]:
+            continue
+        excess[row] = max(excess[row], units - prices.mentee[row] - prices.mentor[column])
+    return excess
+
+
+@given(markets(), st.integers(0, 10**9))
+@settings(max_examples=120, deadline=None)
+def test_no_prices_whatever_give_a_bound_below_the_best(
+    market: tuple[Edges, Seats, Seats], seed: int
+) -> None:
+    edges, mentees, mentors = market
+    both = Market(mentees, mentors, 1_000_000)
+    chosen, _ = assign(edges, both)
+    rng = np.random.default_rng(seed)
+    reach = int(rng.choice((10, 1_000_000, 3 * both.alone)))
+    prices = Prices(
+        rng.integers(-reach, reach, len(mentees.free)),
+        rng.integers(-reach, reach, len(mentors.free)),
+    )
+    fewer = chosen.at(rng.random(len(chosen)) < 0.5)
+    for claimed in (chosen, fewer):
+        bound = both.bound(prices, claimed, _excess(edges, claimed, prices, both))
+        assert bound >= both.worth(chosen)
 
 
 @pytest.mark.parametrize("size", [60, 300])
@@ -148,10 +182,11 @@ def test_one_seat_each_it_equals_the_dense_assignment_of_scipy(size: int) -> Non
     units = rng.integers(0, 1_000_000, (size, size + 7))
     rows, columns = np.nonzero(np.ones_like(units, dtype=bool))
     ones = lambda count: seats([1] * count, [False] * count, [False] * count)  # noqa: E731
-    chosen = assign(Edges(rows, columns, units[rows, columns]), ones(size), ones(size + 7))
+    market = Market(ones(size), ones(size + 7), 1_000_000)
+    chosen, _ = assign(Edges(rows, columns, units[rows, columns]), market)
     best = units[linear_sum_assignment(units, maximize=True)].sum()
     assert len(chosen) == size
-    assert units[rows[chosen], columns[chosen]].sum() == best
+    assert chosen.units.sum() == best
 
 
 @given(st.integers(0, 10**9), st.randoms(use_true_random=False))
@@ -208,7 +243,8 @@ def test_a_mentee_without_a_partner_comes_before_a_second_partner_for_another() 
 
 def test_nobody_on_one_side_leaves_everybody_unmatched_without_reasons() -> None:
     result = solve(instance(programme(), [person("mentee")], NOW))
-    assert result == Result((), result.unmatched, 0.0)
+    assert result.matches == ()
+    assert (result.certificate.stopped, result.certificate.objective) == ("proven", 0.0)
     assert [each.reasons for each in result.unmatched] == [{}]
 
 
@@ -224,3 +260,89 @@ def test_the_state_hash_forgets_the_moment_and_nothing_else() -> None:
 def test_admissible_is_the_number_before_the_first_rule() -> None:
     judged = matrix(instance(programme(), [person("mentor"), person("mentee")], NOW))
     assert judged.excluded_by.tolist() == [[ADMISSIBLE]]
+
+
+@given(instances(), st.sampled_from((0, 40)), st.sampled_from((0, 3)))
+@settings(max_examples=80, deadline=None)
+def test_pairs_that_are_never_stored_come_to_the_same_as_a_table(
+    case: Instance, score_floor: float, stickiness: float
+) -> None:
+    ids = [(a.participant_id, b.participant_id) for a in case.mentors for b in case.mentees]
+    case = replace(
+        case,
+        programme=replace(case.programme, score_floor=score_floor, stickiness=stickiness),
+        previous=tuple(sorted(ids[::3])),
+    )
+    tabled = solve(case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "MOST_IN_A_TABLE", -1)
+        streamed = solve(case)
+    # Among equals another pair may be chosen, since other candidates were looked at.
+    tied = {"passes": 0, "pairs": 0, "total_score": 0, "worst_score": 0}
+    assert replace(streamed.certificate, **tied) == replace(tabled.certificate, **tied)
+    by_id = {p.participant_id: p for p in (*case.mentors, *case.mentees)}
+    for match in streamed.matches:
+        mentor, mentee = by_id[match.mentor_id], by_id[match.mentee_id]
+        assert broken_rule(mentor, mentee, case.programme) is None
+    for each in streamed.unmatched:
+        person = by_id[each.participant_id]
+        others = case.mentees if person.role == "mentor" else case.mentors
+        assert each.reasons == unmatched(person, others, case.programme).reasons
+
+
+@given(instances(), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_locked_pairs_are_formed_unless_a_rule_forbids_it(
+    case: Instance, rng: random.Random
+) -> None:
+    ids = [(a.participant_id, b.participant_id) for a in case.mentors for b in case.mentees]
+    case = replace(case, locked=tuple(sorted(rng.sample(ids, min(3, len(ids))))))
+    result = solve(case)
+    formed = {(match.mentor_id, match.mentee_id) for match in result.matches}
+    refused = {(lock.mentor_id, lock.mentee_id): lock.rule for lock in result.refused_locks}
+    assert formed.isdisjoint(refused)
+    assert set(case.locked) <= formed | set(refused)
+    by_id = {p.participant_id: p for p in (*case.mentors, *case.mentees)}
+    for (mentor_id, mentee_id), rule in refused.items():
+        found = broken_rule(by_id[mentor_id], by_id[mentee_id], case.programme)
+        assert rule == found or (found is None and rule == "capacity")
+    used: dict[object, int] = {}
+    for match in result.matches:
+        for each in (match.mentor_id, match.mentee_id):
+            used[each] = used.get(each, 0) + 1
+    assert all(used[i] <= by_id[i].free_seats for i in used)
+    assert len(formed) == len(result.matches)
+
+
+def test_a_floor_raises_the_worst_pair_where_there_is_a_choice() -> None:
+    mentors = [
+        person("mentor", 1, offers={"ai": 5, "sql": 5}),
+        person("mentor", 2, offers={"ai": 5}),
+    ]
+    mentees = [person("mentee", 1, wants={"ai": 1, "sql": 1}), person("mentee", 2)]
+    case = instance(programme(), [*mentors, *mentees], NOW)
+    plain = solve(case)
+    assert plain.certificate.worst_score is not None
+    raised = solve(
+        replace(case, programme=replace(case.programme, score_floor=plain.certificate.worst_score))
+    )
+    assert raised.certificate.total_score == plain.certificate.total_score
+    assert raised.certificate.covered == plain.certificate.covered == 2
+
+
+def test_earlier_pairs_are_kept_unless_a_change_is_worth_it() -> None:
+    mentors = [person("mentor", 1), person("mentor", 2, interests=frozenset({"chess"}))]
+    mentees = [person("mentee", 1), person("mentee", 2, interests=frozenset({"chess"}))]
+    crossed = [
+        (mentors[0].participant_id, mentees[1].participant_id),
+        (mentors[1].participant_id, mentees[0].participant_id),
+    ]
+
+    def pairs(stickiness: float) -> list[tuple[UUID, UUID]]:
+        case = instance(
+            programme(stickiness=stickiness), [*mentors, *mentees], NOW, previous=crossed
+        )
+        return sorted((match.mentor_id, match.mentee_id) for match in solve(case).matches)
+
+    assert pairs(0) != crossed
+    assert pairs(10) == crossed

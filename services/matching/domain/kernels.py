@@ -1,0 +1,433 @@
+"""Compiled loops over all pairs: which may be formed, what they score, which of them gain.
+
+`rules` and `scoring` define what is meant; the tests hold these loops to them pair by pair. The
+loops run without the interpreter's lock, so that threads share the rows among them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from services.matching.domain.features import Features, Ints, Lists
+from services.matching.domain.people import Programme
+from services.matching.domain.rules import RULES
+from services.matching.domain.scoring import (
+    DISTANCE_TENTHS,
+    ENOUGH_INTERESTS,
+    FULL_OVERLAP_MINUTES,
+    LONGEST_WAIT_DAYS,
+    UNITS_PER_POINT,
+)
+
+Longs = NDArray[np.int64]
+
+_DAY = 1440
+_TENTHS = np.array(list(DISTANCE_TENTHS.values()), np.int64)
+_LONGEST_WAITS = 2 * LONGEST_WAIT_DAYS * 86_400
+_NUMBERS = {name: number for number, name in enumerate(RULES, start=1)}
+_LEVEL_GAP = _NUMBERS["level_gap"]
+_REPORTING_LINE = _NUMBERS["reporting_line"]
+_SAME_DEPARTMENT = _NUMBERS["same_department"]
+_LANGUAGE = _NUMBERS["no_common_language"]
+_OVERLAP = _NUMBERS["time_overlap"]
+_TOPIC = _NUMBERS["no_wanted_topic"]
+_CAPACITY = _NUMBERS["capacity"]
+
+
+class Rules(NamedTuple):
+    """What a programme's rules say to the loops."""
+
+    min_gap: int
+    target_gap: int
+    min_overlap: int
+    different_department: bool
+    wants_covered: float
+    shared_interests: float
+    distance: float
+    mentor_wants_covered: float
+    time_overlap: float
+    waiting_time: float
+    level_gap: float
+
+
+class Favour(NamedTuple):
+    """What a pair is worth beyond its score: kept to, or good enough for the programme's floor."""
+
+    kept: Lists
+    """Row → columns, with the units that keeping to the pair is worth."""
+    floor: int
+    """Pairs that score at least so many units ..."""
+    floor_bonus: int
+    """... are worth so many more."""
+
+
+class Case(NamedTuple):
+    """What the loops go over and by."""
+
+    features: Features
+    rules: Rules
+    favour: Favour
+
+
+class Scratch(NamedTuple):
+    """Room for one row at a time; a thread has its own."""
+
+    given: Ints
+    taught: Ints
+    shared: Ints
+    places: Ints
+    covering: Ints
+    columns: Ints
+    units: Ints
+
+
+def rules_of(programme: Programme) -> Rules:
+    """The rules of a programme."""
+    weights = programme.weights
+    return Rules(
+        programme.min_level_gap,
+        programme.target_level_gap,
+        programme.min_overlap_minutes,
+        programme.different_department,
+        float(weights.wants_covered),
+        float(weights.shared_interests),
+        float(weights.distance),
+        float(weights.mentor_wants_covered),
+        float(weights.time_overlap),
+        float(weights.waiting_time),
+        float(weights.level_gap),
+    )
+
+
+def scratch(f: Features) -> Scratch:
+    """Room for the rows of these features."""
+    columns = len(f.column_of)
+    most_asked = int(f.row_asked.max(initial=1))
+
+    def room(size: int) -> Ints:
+        return np.zeros(size, np.int32)
+
+    return Scratch(
+        given=room(columns),
+        taught=room(columns),
+        shared=room(columns),
+        places=room(len(f.places)),
+        covering=room(most_asked + 1),
+        columns=room(columns),
+        units=room(columns),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _points(weight: float, value: float) -> int:
+    return int(np.rint(weight * value * UNITS_PER_POINT))
+
+
+@njit(cache=True, nogil=True)
+def _add(names: Lists, answers: Lists, row: int, sums: Ints) -> None:
+    """Add up, for each column, what it answers to the things that a row names."""
+    for n in range(names.start[row], names.start[row + 1]):
+        thing, weight = names.item[n], names.value[n]
+        for a in range(answers.start[thing], answers.start[thing + 1]):
+            sums[answers.item[a]] += weight * answers.value[a]
+
+
+@njit(cache=True, nogil=True)
+def _overlap_minutes(f: Features, row: int, kind: int) -> int:
+    longest = 0
+    for days in (-_DAY, 0, _DAY):
+        common = min(f.row_hours[row, 1], f.class_hours[kind, 1] + days) - max(
+            f.row_hours[row, 0], f.class_hours[kind, 0] + days
+        )
+        longest = max(longest, common)
+    return longest
+
+
+@njit(cache=True, nogil=True)
+def _share_a_language(f: Features, row: int, kind: int) -> bool:
+    for word in range(f.row_languages.shape[1]):
+        if f.row_languages[row, word] & f.class_languages[kind, word]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _score_places(f: Features, rules: Rules, row: int, points: Ints) -> None:
+    """What each place of mentors scores with this row's; -1 where they must not be paired."""
+    for place in range(len(points)):
+        if rules.different_department and f.places[place, 0] == f.row_place[row, 0]:
+            points[place] = -1
+            continue
+        tenths = 0
+        for part in range(len(_TENTHS)):
+            here, there = f.row_place[row, part], f.places[place, part]
+            if here != there and here > 0 and there > 0:
+                tenths += _TENTHS[part]
+        points[place] = _points(rules.distance, tenths / 10)
+
+
+@njit(cache=True, nogil=True)
+def score_row(f: Features, rules: Rules, row: int, s: Scratch) -> int:
+    """Write a row's admissible columns and their units; returns how many there are."""
+    if f.row_alone[row] or f.row_full[row] or not f.row_level_known[row]:
+        return 0
+    s.given[:] = 0
+    _add(f.wants, f.offered, row, s.given)
+    for n in range(f.apart.start[row], f.apart.start[row + 1]):
+        s.given[f.apart.item[n]] = 0
+    for n in range(f.bosses.start[row], f.bosses.start[row + 1]):
+        boss = f.bosses.item[n]
+        for a in range(f.teams.start[boss], f.teams.start[boss + 1]):
+            s.given[f.teams.item[a]] = 0
+    s.taught[:] = 0
+    _add(f.offers, f.wanted, row, s.taught)
+    s.shared[:] = 0
+    _add(f.likes, f.liked, row, s.shared)
+    _score_places(f, rules, row, s.places)
+    asked = f.row_asked[row]
+    for eighths in range(asked + 1):
+        s.covering[eighths] = _points(rules.wants_covered, eighths / asked)
+    waited = f.row_waited[row]
+    count = 0
+    for kind in range(len(f.class_start) - 1):
+        gap = f.row_level[row] - f.class_level[kind]
+        if not f.class_level_known[kind] or gap < rules.min_gap:
+            continue
+        minutes = _overlap_minutes(f, row, kind)
+        if minutes < rules.min_overlap or not _share_a_language(f, row, kind):
+            continue
+        of_kind = _points(
+            rules.time_overlap, min(minutes, FULL_OVERLAP_MINUTES) / FULL_OVERLAP_MINUTES
+        ) + _points(rules.level_gap, 1 / (1 + abs(gap - rules.target_gap)))
+        for column in range(f.class_start[kind], f.class_start[kind + 1]):
+            given = s.given[column]
+            if given == 0 or f.column_alone[column] or f.column_full[column]:
+                continue
+            of_place = s.places[f.place_of_column[column]]
+            if of_place < 0:
+                continue
+            units = of_kind + of_place + s.covering[given]
+            shared = s.shared[column]
+            if shared:
+                units += _points(
+                    rules.shared_interests, min(shared, ENOUGH_INTERESTS) / ENOUGH_INTERESTS
+                )
+            taught = s.taught[column]
+            if taught:
+                units += _points(rules.mentor_wants_covered, taught / f.column_asked[column])
+            units += _points(
+                rules.waiting_time, (waited + f.column_waited[column]) / _LONGEST_WAITS
+            )
+            s.columns[count] = column
+            s.units[count] = units
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def value_row(case: Case, row: int, s: Scratch) -> int:
+    """The same with what each pair is worth, which is what assignments are chosen by."""
+    favour = case.favour
+    count = score_row(case.features, case.rules, row, s)
+    if favour.floor_bonus:
+        for n in range(count):
+            if s.units[n] >= favour.floor:
+                s.units[n] += favour.floor_bonus
+    kept = favour.kept
+    for k in range(kept.start[row], kept.start[row + 1]):
+        for n in range(count):
+            if s.columns[n] == kept.item[k]:
+                s.units[n] += kept.value[k]
+    return count
+
+
+class Best(NamedTuple):
+    """The few best of many: (places, K) each, in no order, `held` of them."""
+
+    value: Longs
+    other: Ints
+    held: Ints
+    worst: Ints
+    """Where the one is that a better one replaces."""
+
+
+def best(places: int, most: int) -> Best:
+    """Room for the best of each place."""
+    return Best(
+        np.zeros((places, most), np.int64),
+        np.zeros((places, most), np.int32),
+        np.zeros(places, np.int32),
+        np.zeros(places, np.int32),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _offer(b: Best, place: int, value: int, other: int) -> None:
+    """Keep the value if it is among the best: the higher one, then the lower `other`."""
+    count = b.held[place]
+    most = b.value.shape[1]
+    if count == most:
+        w = b.worst[place]
+        if value < b.value[place, w] or (value == b.value[place, w] and other > b.other[place, w]):
+            return
+        b.value[place, w] = value
+        b.other[place, w] = other
+    else:
+        b.value[place, count] = value
+        b.other[place, count] = other
+        count += 1
+        b.held[place] = count
+    if count == most:
+        worst = 0
+        for n in range(1, most):
+            if b.value[place, n] < b.value[place, worst] or (
+                b.value[place, n] == b.value[place, worst]
+                and b.other[place, n] > b.other[place, worst]
+            ):
+                worst = n
+        b.worst[place] = worst
+
+
+@njit(cache=True, nogil=True)
+def find_candidates(
+    case: Case,
+    start: int,
+    stop: int,
+    s: Scratch,
+    of_rows: Best,
+    of_columns: Best,
+) -> None:
+    """Offer each admissible pair of these rows to the best of its row and of its column."""
+    for row in range(start, stop):
+        count = value_row(case, row, s)
+        for n in range(count):
+            _offer(of_rows, row, s.units[n], s.columns[n])
+            _offer(of_columns, s.columns[n], s.units[n], row)
+
+
+@njit(cache=True, nogil=True)
+def merge_best(into: Best, more: Best) -> None:
+    """Offer all that one holds to the other."""
+    for place in range(len(more.held)):
+        for n in range(more.held[place]):
+            _offer(into, place, more.value[place, n], more.other[place, n])
+
+
+@njit(cache=True, nogil=True)
+def _is_among(columns: Ints, start: int, stop: int, column: int) -> bool:
+    for n in range(start, stop):  # noqa: SIM110 - compiled code knows no generators
+        if columns[n] == column:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def price_rows(
+    case: Case,
+    start: int,
+    stop: int,
+    s: Scratch,
+    row_price: Longs,
+    column_price: Longs,
+    chosen: Lists,
+    gains: Best,
+    of_rows: Best,
+    of_columns: Best,
+) -> None:
+    """Look at every pair of these rows that is not chosen, by what it would gain at the prices.
+
+    The best of those that gain go to `gains`; the nearest to gaining, be it by a loss, of each row
+    and each column go to `of_rows` and `of_columns`.
+    """
+    for row in range(start, stop):
+        count = value_row(case, row, s)
+        first, last = chosen.start[row], chosen.start[row + 1]
+        for n in range(count):
+            column = s.columns[n]
+            gain = s.units[n] - row_price[row] - column_price[column]
+            near_row = of_rows.held[row] == 0 or gain > of_rows.value[row, 0]
+            near_column = of_columns.held[column] == 0 or gain > of_columns.value[column, 0]
+            if not (gain > 0 or near_row or near_column):
+                continue
+            if _is_among(chosen.item, first, last, column):
+                continue
+            if gain > 0:
+                _offer(gains, row, gain, column)
+            if near_row:
+                _offer(of_rows, row, gain, column)
+            if near_column:
+                _offer(of_columns, column, gain, row)
+
+
+@njit(cache=True, nogil=True)
+def _first(rule: int, other: int) -> int:
+    """The one that comes first of two rules, of which 0 is none."""
+    if rule == 0 or other == 0:
+        return max(rule, other)
+    return min(rule, other)
+
+
+@njit(cache=True, nogil=True)
+def _bar(f: Features, row: int, barred: Ints) -> None:
+    """Write the rule by which each column must not meet a row for who they are, 0 if none."""
+    barred[:] = 0
+    for n in range(f.apart.start[row], f.apart.start[row + 1]):
+        barred[f.apart.item[n]] = f.apart.value[n]
+    for n in range(f.bosses.start[row], f.bosses.start[row + 1]):
+        boss = f.bosses.item[n]
+        for a in range(f.teams.start[boss], f.teams.start[boss + 1]):
+            barred[f.teams.item[a]] = _first(barred[f.teams.item[a]], _REPORTING_LINE)
+
+
+@njit(cache=True, nogil=True)
+def _rule_of_kind(f: Features, rules: Rules, row: int, kind: int) -> int:
+    gap = f.row_level[row] - f.class_level[kind]
+    if not f.row_level_known[row] or not f.class_level_known[kind] or gap < rules.min_gap:
+        return _LEVEL_GAP
+    if not _share_a_language(f, row, kind):
+        return _LANGUAGE
+    if _overlap_minutes(f, row, kind) < rules.min_overlap:
+        return _OVERLAP
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def count_reasons(
+    case: Case,
+    start: int,
+    stop: int,
+    s: Scratch,
+    row_left: NDArray[np.bool_],
+    column_left: NDArray[np.bool_],
+    row_counts: Longs,
+    column_counts: Longs,
+) -> None:
+    """Count, for who is left, the counterparts that each rule excludes first; 0 is no rule."""
+    f, rules = case.features, case.rules
+    kinds = len(f.class_start) - 1
+    for row in range(start, stop):
+        s.given[:] = 0
+        _add(f.wants, f.offered, row, s.given)
+        barred = s.taught
+        _bar(f, row, barred)
+        for kind in range(kinds):
+            of_kind = _first(f.row_alone[row], _rule_of_kind(f, rules, row, kind))
+            for column in range(f.class_start[kind], f.class_start[kind + 1]):
+                if not (row_left[row] or column_left[column]):
+                    continue
+                rule = _first(of_kind, _first(f.column_alone[column], barred[column]))
+                place = f.places[f.place_of_column[column], 0]
+                if rules.different_department and place == f.row_place[row, 0]:
+                    rule = _first(rule, _SAME_DEPARTMENT)
+                if s.given[column] == 0:
+                    rule = _first(rule, _TOPIC)
+                if f.row_full[row] or f.column_full[column]:
+                    rule = _first(rule, _CAPACITY)
+                if row_left[row]:
+                    row_counts[row, rule] += 1
+                if column_left[column]:
+                    column_counts[column, rule] += 1
