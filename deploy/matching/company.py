@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, Generic, TypeVar
 
 from deploy.matching.formats import PersonLine, Rules
-from deploy.matching.people import Named, People
+from deploy.matching.people import Named, People, no_collection
 from deploy.matching.vocabulary import (
     DEPARTMENTS,
     DIVISIONS,
@@ -105,9 +105,10 @@ def rules_of(given: Plan) -> dict[str, Any]:
 def named_instance_of(given: Plan) -> Named:
     """The company as the engine sees it: what reading its files gives, without files."""
     people = People(Rules.model_validate_json(json.dumps(rules_of(given))))
-    for number, line in enumerate(lines(given), start=1):
-        people.add(number, PersonLine.model_validate_json(json.dumps(line)))
-    return people.named()
+    with no_collection():
+        for number, line in enumerate(lines(given), start=1):
+            people.add(number, PersonLine.model_validate_json(json.dumps(line)))
+        return people.named()
 
 
 def instance_of(
@@ -270,9 +271,9 @@ class _Profiles:
 
     def __init__(self, given: Plan, tree: _Tree, rng: Random) -> None:
         self._given, self._tree, self._rng = given, tree, rng
-        flat = 0.6 if given.hardened else 1.4
-        self._young = _Topics(YOUNG_TOPICS, flat)
-        self._senior = _Topics(SENIOR_TOPICS, flat)
+        skew = 0.6 if given.hardened else 1.3
+        self._young = _Topics(YOUNG_TOPICS, skew)
+        self._senior = _Topics(SENIOR_TOPICS, skew)
         self._interests = _zipf(INTERESTS, 0.7)
 
     def manager(self, number: int) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from typing import IO, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deploy.matching.formats import PersonLine, Rules
-from deploy.matching.people import Named, People
+from deploy.matching.people import Named, People, no_collection
+from services.matching.near import nearness
 from shared.envelope import describe
 
 LONGEST_LINE = 1024 * 1024
@@ -30,6 +31,8 @@ MOST_SHOWN = 50
 
 _LONGEST_SKIP = 256 * LONGEST_LINE
 _LONGEST_REASON = 400
+_NOT_UTF8 = "is not UTF-8; save the file as UTF-8"
+_NO_NEARNESS = "near_topics: needs the extra `near`; install updraft[near], or leave it out"
 _BOM = b"\xef\xbb\xbf"
 _LISTS = {"dotted_line_manager_ids", "languages", "interests", "blocks", "met"}
 _TOPICS = {"offers": "proficiency", "wants": "priority"}
@@ -66,17 +69,17 @@ class Input:
 
 def read_input(participants: Path, programme: Path) -> Input:
     """People and rules. Raises BadInputError with every bad line before anything is used."""
-    rules = read_rules(programme)
-    people = People(rules)
-    unknown = _read_people(participants, people)
-    if people.wrong:
-        raise BadInputError(participants, people.wrong)
-    named = people.named()
+    people = People(read_rules(programme))
+    with no_collection():
+        unknown = _read_people(participants, people)
+        if people.wrong:
+            raise BadInputError(participants, people.wrong)
+        named = people.named()
     if people.wrong:
         raise BadInputError(participants, people.wrong)
     if strangers := people.unknown():
         raise BadInputError(programme, [(None, reason) for reason in strangers])
-    return Input(rules, named, (*unknown.warnings(), *_doubts(rules, named)))
+    return Input(people.rules, named, (*unknown.warnings(), *_doubts(people.rules, named)))
 
 
 def read_rules(path: Path) -> Rules:
@@ -86,12 +89,14 @@ def read_rules(path: Path) -> Rules:
     if len(text) > LARGEST_RULES:
         raise BadInputError(path, [(None, "is larger than any rules; send one JSON object")])
     try:
-        return Rules.model_validate_json(text)
+        rules = Rules.model_validate_json(text)
     except ValidationError as error:
-        for name in _unknown_names(error):
-            if _is_protected(name):
-                raise BadInputError(path, [(None, _never_used(name))]) from None
+        for name in filter(_is_protected, _unknown_names(error)):
+            raise BadInputError(path, [(None, _never_used(name))]) from None
         raise BadInputError(path, [(None, _reason(error, text))]) from None
+    if rules.near_topics and nearness() is None:
+        raise BadInputError(path, [(None, _NO_NEARNESS)])
+    return rules
 
 
 @contextmanager
@@ -342,9 +347,6 @@ def _texts(file: IO[bytes], broken: list[tuple[int, _BadLineError]]) -> Iterator
         except UnicodeDecodeError:
             broken.append((number, _BadLineError(_NOT_UTF8)))
             return
-
-
-_NOT_UTF8 = "is not UTF-8; save the file as UTF-8"
 
 
 def _bad_header(columns: list[str]) -> str | None:

@@ -104,8 +104,9 @@ class _Format(BaseModel):
 class PersonLine(_Format):
     """One participant, or an employee who only matters as a manager (role null).
 
-    An employee who is mentor and mentee has two lines. Names of topics, interests and languages
-    are compared without regard to case and spacing. No protected attribute is ever read.
+    An employee who is mentor and mentee has two lines. Interests and languages are compared
+    without regard to case and spacing; topics go by every name that the vocabulary knows of them.
+    No protected attribute is ever read.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -222,6 +223,9 @@ class Rules(_Format):
     """Whether people must complete the training before they are paired."""
     weights: Weights = Weights()
     """How the score is made up."""
+    near_topics: bool = False
+    """Whether words that the vocabulary does not know count as near to others by their meaning, for
+    half at most; needs the extra `near`."""
     score_floor: Annotated[float, Field(ge=0, le=100)] = 0
     """No pair is to score less, in points, while there is a choice."""
     stickiness: Annotated[float, Field(ge=0, le=100)] = 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -13,6 +16,8 @@ from deploy.matching.formats import NamedPair, PersonLine, Rules
 from services.matching.domain.hours import in_utc
 from services.matching.domain.instance import Instance, instance
 from services.matching.domain.people import Person, Programme, Weights
+from services.matching.domain.topics import plain, understood
+from services.matching.near import nearness
 from shared.catalogue import Role
 
 MOST_MANAGERS = 1000
@@ -26,6 +31,7 @@ _HR_FACTS = (
     "level", "department", "division", "location", "country", "manager_id",
     "dotted_line_manager_ids", "employment", "leaves_on",
 )  # fmt: skip
+_said_by_hr = attrgetter(*_HR_FACTS)
 _T = TypeVar("_T")
 
 
@@ -37,6 +43,18 @@ class Named:
     ids: dict[UUID, str]
     employees: int
     """All whom a line describes, managers who do not take part included."""
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """What is read stays: a fifth of the time would go into looking for garbage in it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def participant_id(role: Role, given: str) -> UUID:
@@ -121,13 +139,11 @@ class People:
 
         Whose managers are too many is found only now: look into `wrong` again.
         """
-        self._add_managers()
-        self._keep_apart()
         departments = any(person.department is not None for person in self._people)
         return Named(
             instance(
                 programme(self.rules, departments_known=departments),
-                self._people,
+                understood(self._whole(), nearness() if self.rules.near_topics else None),
                 self.rules.moment,
                 locked=_participants(self.rules.locked),
                 previous=_participants(self.rules.previous),
@@ -149,36 +165,38 @@ class People:
             if (role, given) not in self._lines
         ]
 
-    def _add_managers(self) -> None:
+    def _whole(self) -> Iterator[Person]:
+        """Everybody with what only all lines together say; lets go of each at once."""
+        apart = self._apart()
         teams: dict[tuple[str, ...], _Team] = {}
-        for place, person in enumerate(self._people):
+        while self._people:
+            person, number = self._people.pop(), self._numbers.pop()
             managers = self._managers(person.employee_id)
-            if not managers:
-                continue
             team = teams.get(managers)
             if team is None:
                 team = teams[managers] = self._team(managers)
                 if len(team.above) > MOST_MANAGERS:
-                    self.wrong.append((self._numbers[place], _TOO_MANY_MANAGERS))
-            self._people[place] = replace(
+                    self.wrong.append((number, _TOO_MANY_MANAGERS))
+            kept_apart = apart.get(person.participant_id)
+            yield replace(
                 person,
                 direct_managers=team.direct,
                 managers=team.above,
                 # In a circle somebody is above themself.
                 chain_known=team.known and person.employee_id not in team.above,
+                blocks=person.blocks | kept_apart if kept_apart else person.blocks,
             )
 
-    def _keep_apart(self) -> None:
+    def _apart(self) -> dict[UUID, frozenset[str]]:
+        """Mentor → the employees whom the rules keep apart from them."""
         if not self.rules.apart:
-            return
+            return {}
         employees = {person.participant_id: person.employee_id for person in self._people}
-        apart: dict[UUID, set[str]] = {}
+        apart: dict[UUID, frozenset[str]] = {}
         for mentor, mentee in _participants(self.rules.apart):
-            apart.setdefault(mentor, set()).add(employees.get(mentee, ""))
-        for place, person in enumerate(self._people):
-            if person.participant_id in apart:
-                blocks = person.blocks | apart[person.participant_id]
-                self._people[place] = replace(person, blocks=blocks)
+            if mentee in employees:
+                apart[mentor] = apart.get(mentor, frozenset()) | {employees[mentee]}
+        return apart
 
     def _contradiction(self, number: int, line: PersonLine, employee_id: str) -> str | None:
         """Whether an earlier line describes the same participant, or the employee otherwise."""
@@ -188,7 +206,7 @@ class People:
             if earlier != number:
                 role = f" as a {line.role}" if line.role else ""
                 return f"{name}: is on line {earlier}{role} already; keep one of the two"
-        said = tuple(getattr(line, name) for name in _HR_FACTS)
+        said = _said_by_hr(line)
         earlier, known = self._facts.setdefault(employee_id, (number, said))
         if known != said:
             name = next(n for n, a, b in zip(_HR_FACTS, known, said, strict=True) if a != b)
@@ -256,9 +274,7 @@ class People:
         )
 
 
-@lru_cache(maxsize=100_000)
-def _word(text: str) -> str:
-    return " ".join(text.casefold().split())
+_word = lru_cache(maxsize=100_000)(plain)
 
 
 def _merged(entries: dict[str, int], better: Any) -> dict[str, int]:
