@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from pydantic_core import to_json
 
 from shared import tracing
 from shared.catalogue import Event
@@ -335,7 +336,12 @@ async def _leave_as_it_is(connection: Connection) -> None:
 
 async def _use_json(connection: asyncpg.Connection[Any]) -> None:
     await connection.set_type_codec(
-        "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+        "jsonb",
+        # In binary, for COPY knows nothing else; so it begins with the number of the format.
+        encoder=lambda value: b"\x01" + to_json(value),
+        decoder=lambda stored: json.loads(stored[1:]),
+        schema="pg_catalog",
+        format="binary",
     )
 
 

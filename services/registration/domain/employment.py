@@ -87,28 +87,28 @@ class Contact:
     timezone: str
 
 
-_EMPLOYEE = tuple(field.name for field in fields(Employee))
-_CONTACT = tuple(field.name for field in fields(Contact))
-employee_row: Callable[[Employee], tuple[Any, ...]] = attrgetter(*_EMPLOYEE)
+EMPLOYEE_FIELDS = tuple(field.name for field in fields(Employee))
+CONTACT_FIELDS = tuple(field.name for field in fields(Contact))
+employee_row: Callable[[Employee], tuple[Any, ...]] = attrgetter(*EMPLOYEE_FIELDS)
 """The fields of an employee in their order."""
-contact_row: Callable[[Contact], tuple[Any, ...]] = attrgetter(*_CONTACT)
+contact_row: Callable[[Contact], tuple[Any, ...]] = attrgetter(*CONTACT_FIELDS)
 """The fields of a contact in their order."""
 _attributes: Callable[[Employee], tuple[Any, ...]] = attrgetter(
-    *(name for name in _EMPLOYEE if name not in ("version", "effective_from"))
+    *(name for name in EMPLOYEE_FIELDS if name not in ("version", "effective_from"))
 )
 _reach: Callable[[Contact], tuple[Any, ...]] = attrgetter(
-    *(name for name in _CONTACT if name != "version")
+    *(name for name in CONTACT_FIELDS if name != "version")
 )
 
 
 def employee_values(employee: Employee) -> dict[str, Any]:
     """The fields of an employee by name."""
-    return dict(zip(_EMPLOYEE, employee_row(employee), strict=True))
+    return dict(zip(EMPLOYEE_FIELDS, employee_row(employee), strict=True))
 
 
 def contact_values(contact: Contact) -> dict[str, Any]:
     """The fields of a contact by name."""
-    return dict(zip(_CONTACT, contact_row(contact), strict=True))
+    return dict(zip(CONTACT_FIELDS, contact_row(contact), strict=True))
 
 
 def with_changes(facts: Facts | None, changes: Changes, *, since: date) -> Facts:

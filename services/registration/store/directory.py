@@ -11,6 +11,8 @@ from pydantic_core import to_json
 
 from services.registration.domain.directory import Person, ScheduledChange
 from services.registration.domain.employment import (
+    CONTACT_FIELDS,
+    EMPLOYEE_FIELDS,
     Contact,
     Employee,
     Facts,
@@ -128,18 +130,80 @@ async def people_due(connection: Connection, today: date, *, limit: int) -> list
 
 async def save_people(connection: Connection, changed: Sequence[tuple[Person, Person]]) -> None:
     """Write the new state of people whose old and new state are given."""
-    await _save_records(connection, [new for _, new in changed])
-    await _save_employees(
-        connection,
-        [new.employee for old, new in changed if new.employee and new.employee != old.employee],
-    )
-    await _save_contacts(
-        connection,
-        [new.contact for old, new in changed if new.contact and new.contact != old.contact],
-        gone=[new.employee_id for old, new in changed if old.contact and not new.contact],
-    )
+    records = [(old.sequence >= 0, _record_row(new)) for old, new in changed]
+    await _RECORDS.save(connection, records)
+    employees = [
+        (old.employee is not None, employee_row(new.employee))
+        for old, new in changed
+        if new.employee and new.employee != old.employee
+    ]
+    await _EMPLOYEES.save(connection, employees)
+    gone = [new.employee_id for old, new in changed if old.contact and not new.contact]
+    if gone:
+        await connection.execute("DELETE FROM contacts WHERE employee_id = ANY($1)", gone)
+    contacts = [
+        (old.contact is not None, contact_row(new.contact))
+        for old, new in changed
+        if new.contact and new.contact != old.contact
+    ]
+    await _CONTACTS.save(connection, contacts)
     await _save_schedules(
         connection, [new for old, new in changed if new.scheduled != old.scheduled]
+    )
+
+
+class _Table:
+    """A table with one row for each person, by `employee_id`; columns in the table's order."""
+
+    def __init__(self, name: str, columns: Sequence[str]) -> None:
+        self._name = name
+        self._columns = columns
+        excluded = ", ".join(f"excluded.{column}" for column in columns)
+        self._upsert = f"""
+            INSERT INTO {name} SELECT * FROM unnest($1::{name}[])
+            -- the order in which an enrolment holds several people's employment
+            ORDER BY employee_id
+            ON CONFLICT (employee_id) DO UPDATE SET ({", ".join(columns)}) = ({excluded})
+        """  # noqa: S608 - names of our own
+
+    async def save(
+        self, connection: Connection, rows: Sequence[tuple[bool, tuple[Any, ...]]]
+    ) -> None:
+        """Write whole rows; told of each is whether the table has one to replace."""
+        new = [row for known, row in rows if not known]
+        if new:
+            # A fraction of an upsert's work, and a first import is all of this kind.
+            await connection.copy_records_to_table(self._name, columns=self._columns, records=new)
+        changed = [row for known, row in rows if known]
+        if changed:
+            await connection.execute(self._upsert, changed)
+
+
+_RECORDS = _Table(
+    "hr_records",
+    (
+        "employee_id",
+        "sequence",
+        "digest",
+        "effective_date",
+        "facts",
+        "contact_version",
+        "erased",
+    ),
+)
+_EMPLOYEES = _Table("employees", EMPLOYEE_FIELDS)
+_CONTACTS = _Table("contacts", CONTACT_FIELDS)
+
+
+def _record_row(person: Person) -> tuple[Any, ...]:
+    return (
+        person.employee_id,
+        person.sequence,
+        person.digest,
+        person.since,
+        person.facts,
+        person.contact_version,
+        person.erased,
     )
 
 
@@ -188,74 +252,6 @@ async def _schedules(
             )
         )
     return changes
-
-
-async def _save_records(connection: Connection, people: Sequence[Person]) -> None:
-    await connection.execute(
-        """
-        INSERT INTO hr_records
-            (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
-        SELECT employee_id, sequence, digest, effective_date, facts::jsonb, contact_version, erased
-        FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::date[], $5::text[], $6::int[],
-                    $7::bool[])
-            AS row (employee_id, sequence, digest, effective_date, facts, contact_version, erased)
-        ON CONFLICT (employee_id) DO UPDATE SET
-            (sequence, digest, effective_date, facts, contact_version, erased) =
-            (excluded.sequence, excluded.digest, excluded.effective_date, excluded.facts,
-             excluded.contact_version, excluded.erased)
-        """,
-        [each.employee_id for each in people],
-        [each.sequence for each in people],
-        [each.digest for each in people],
-        [each.since for each in people],
-        [to_json(each.facts).decode() if each.facts else None for each in people],
-        [each.contact_version for each in people],
-        [each.erased for each in people],
-    )
-
-
-async def _save_employees(connection: Connection, states: Sequence[Employee]) -> None:
-    if not states:
-        return
-    await connection.execute(
-        """
-        INSERT INTO employees
-        SELECT * FROM unnest($1::employees[])
-        -- the order in which an enrolment holds several people's employment
-        ORDER BY employee_id
-        ON CONFLICT (employee_id) DO UPDATE SET
-            (version, status, job_level, job_family, title, organization, division, department,
-             manager_id, dotted_line_manager_ids, location, country, timezone, start_date,
-             leaves_on, effective_from, skills, interests, erased) =
-            (excluded.version, excluded.status, excluded.job_level, excluded.job_family,
-             excluded.title, excluded.organization, excluded.division, excluded.department,
-             excluded.manager_id, excluded.dotted_line_manager_ids, excluded.location,
-             excluded.country, excluded.timezone, excluded.start_date, excluded.leaves_on,
-             excluded.effective_from, excluded.skills, excluded.interests, excluded.erased)
-        """,
-        # whole rows, in the order of the table's columns, which is that of the fields
-        [employee_row(state) for state in states],
-    )
-
-
-async def _save_contacts(
-    connection: Connection, states: Sequence[Contact], *, gone: Sequence[str]
-) -> None:
-    if gone:
-        await connection.execute("DELETE FROM contacts WHERE employee_id = ANY($1)", gone)
-    if not states:
-        return
-    await connection.execute(
-        """
-        INSERT INTO contacts
-        SELECT * FROM unnest($1::contacts[])
-        ON CONFLICT (employee_id) DO UPDATE SET
-            (version, given_name, display_name, email, locale, timezone) =
-            (excluded.version, excluded.given_name, excluded.display_name, excluded.email,
-             excluded.locale, excluded.timezone)
-        """,
-        [contact_row(state) for state in states],
-    )
 
 
 async def _save_schedules(connection: Connection, people: Sequence[Person]) -> None:
