@@ -63,6 +63,7 @@ def _someone(rng: random.Random, role: Role, number: int) -> Person:
     direct = frozenset(rng.sample([*everybody, "x", "y", "z"], rng.randint(0, 2)))
     seats = rng.choice((1, 1, 2, 3))
     starts = rng.choice((0, 300, 540, 900))
+    offers = {topic: rng.randint(1, 5) for topic in some(TOPICS, 4)}
     return person(
         role,
         number,
@@ -80,7 +81,13 @@ def _someone(rng: random.Random, role: Role, number: int) -> Person:
         managers=direct | frozenset(rng.sample(everybody, rng.randint(0, 2))),
         chain_known=rng.random() < 0.95,
         languages=frozenset(some(LANGUAGES, 3) or ["en"]),
-        offers={topic: rng.randint(1, 5) for topic in some(TOPICS, 4)},
+        offers=offers,
+        offered_as={topic: f"{topic} basics" for topic in offers if rng.random() < 0.1},
+        near={
+            topic: (rng.choice(list(offers)), rng.randint(1, 100))
+            for topic in some(TOPICS, 2)
+            if offers and topic not in offers
+        },
         wants={topic: rng.randint(1, 3) for topic in some(TOPICS, 3)},
         interests=frozenset(some(("chess", "running", "food", "jazz"), 4)),
         works_from=starts,

@@ -39,6 +39,7 @@ def test_two_people_whom_nothing_keeps_apart() -> None:
         ("no_common_language", {"languages": frozenset({"fr"})}, {}),
         ("time_overlap", {"works_from": 901, "works_until": 1200}, {}),
         ("no_wanted_topic", {"offers": {"golf": 5}}, {}),
+        ("no_wanted_topic", {"offers": {"golf": 5}, "near": {"tennis": ("golf", 70)}}, {}),
         ("capacity", {"taken": 1}, {}),
         ("capacity", {}, {"seats": 0}),
     ],
@@ -64,6 +65,9 @@ def test_what_no_rule_minds() -> None:
                 managers=frozenset({"boss-of-mentor", "head"}),
                 works_from=900,
                 works_until=1200,
+                # What is only near to the wanted topic is something to begin with.
+                offers={"robots": 3},
+                near={"ai": ("robots", 66)},
             ),
             person("mentee", trained=False, managers=frozenset({"boss-of-mentee", "head"})),
             lenient,
