@@ -21,7 +21,7 @@ from services.matching.domain.scoring import (
     DISTANCE_TENTHS,
     covered_eighths,
     urgency,
-    waited_seconds,
+    waited_hours,
 )
 
 Ints = NDArray[np.int32]
@@ -49,11 +49,12 @@ class Features(NamedTuple):
     column_alone: NDArray[np.uint8]
     row_full: NDArray[np.bool_]
     column_full: NDArray[np.bool_]
-    row_waited: NDArray[np.int64]
-    column_waited: NDArray[np.int64]
-    row_asked: NDArray[np.int64]
+    row_waited: Ints
+    """Hours."""
+    column_waited: Ints
+    row_asked: Ints
     """Eighths that would cover all that the person wants; at least 1."""
-    column_asked: NDArray[np.int64]
+    column_asked: Ints
     row_place: Ints
     """(rows, 4): department, division, location, country; 0 is not known."""
     row_level: Ints
@@ -65,6 +66,8 @@ class Features(NamedTuple):
 
     # Classes of columns: the j-th is the columns `class_start[j]` to `class_start[j + 1]`
     class_start: Ints
+    class_shut: NDArray[np.bool_]
+    """Nobody of the class may be paired with anybody."""
     class_level: Ints
     class_level_known: NDArray[np.bool_]
     class_hours: Ints
@@ -104,7 +107,11 @@ def features(given: Instance) -> Features:
     languages, words = _Numbers(), _Numbers()
     spoken = _bits(given, languages)
     kinds = _Numbers()
-    kind_of = [kinds[_kind(person)] for person in given.mentors]
+    alone = _alone(given.mentors, programme)
+    shut = [bool(rule) or p.free_seats == 0 for rule, p in zip(alone, given.mentors, strict=True)]
+    kind_of = [
+        kinds[(out, *_kind(person))] for out, person in zip(shut, given.mentors, strict=True)
+    ]
     column_of, class_start, column_class = _by_kind(kind_of, list(kinds))
     mentors = [given.mentors[place] for place in column_of]
     firsts = [mentors[start] for start in class_start[:-1]]
@@ -128,11 +135,11 @@ def features(given: Instance) -> Features:
     return Features(
         column_of=column_of,
         row_alone=_alone(mentees, programme),
-        column_alone=_alone(mentors, programme),
+        column_alone=alone[column_of],
         row_full=_flags(person.free_seats == 0 for person in mentees),
         column_full=_flags(person.free_seats == 0 for person in mentors),
-        row_waited=_longs(waited_seconds(person, given.now) for person in mentees),
-        column_waited=_longs(waited_seconds(person, given.now) for person in mentors),
+        row_waited=_ints(waited_hours(person, given.now) for person in mentees),
+        column_waited=_ints(waited_hours(person, given.now) for person in mentors),
         row_asked=_asked(mentees),
         column_asked=_asked(mentors),
         row_place=_table([_place(person, values) for person in mentees], len(_PLACE)),
@@ -141,6 +148,7 @@ def features(given: Instance) -> Features:
         row_hours=_table([(person.works_from, person.works_until) for person in mentees], 2),
         row_languages=_stacked([spoken[person.languages] for person in mentees], spoken),
         class_start=class_start,
+        class_shut=_flags(shut[column_of[start]] for start in class_start[:-1]),
         class_level=_ints(person.level or 0 for person in firsts),
         class_level_known=_flags(person.level is not None for person in firsts),
         class_hours=_table([(person.works_from, person.works_until) for person in firsts], 2),
@@ -234,8 +242,8 @@ def _bosses(person: Person) -> list[tuple[str, int]]:
     return [(boss, 1) for boss in person.direct_managers]
 
 
-def _asked(people: Sequence[Person]) -> NDArray[np.int64]:
-    return _longs(
+def _asked(people: Sequence[Person]) -> Ints:
+    return _ints(
         max(1, 8 * sum(urgency(priority) for priority in person.wants.values()))
         for person in people
     )
@@ -313,10 +321,6 @@ def _turned(some: Sequence[Sequence[tuple[int | None, int]]], count: int) -> Lis
 
 def _ints(some: Iterable[int]) -> Ints:
     return np.array(list(some), np.int32)
-
-
-def _longs(some: Iterable[int]) -> NDArray[np.int64]:
-    return np.array(list(some), np.int64)
 
 
 def _flags(some: Iterable[bool]) -> NDArray[np.bool_]:

@@ -27,7 +27,7 @@ Longs = NDArray[np.int64]
 
 _DAY = 1440
 _TENTHS = np.array(list(DISTANCE_TENTHS.values()), np.int64)
-_LONGEST_WAITS = 2 * LONGEST_WAIT_DAYS * 86_400
+_LONGEST_WAITS = 2 * LONGEST_WAIT_DAYS * 24
 _NUMBERS = {name: number for number, name in enumerate(RULES, start=1)}
 _LEVEL_GAP = _NUMBERS["level_gap"]
 _REPORTING_LINE = _NUMBERS["reporting_line"]
@@ -65,11 +65,25 @@ class Favour(NamedTuple):
     """... are worth so many more."""
 
 
+class Tables(NamedTuple):
+    """Points of factors whose values are few: to be looked up rather than worked out."""
+
+    interests: Ints
+    """By shared interests, up to enough of them."""
+    waiting: Ints
+    """By the hours that both have waited."""
+    taught: Ints
+    """By the eighths that the mentee covers of what a mentor wants, from `taught_start` on."""
+    taught_start: Ints
+    """Where the points of each column's mentor start."""
+
+
 class Case(NamedTuple):
     """What the loops go over and by."""
 
     features: Features
     rules: Rules
+    tables: Tables
     favour: Favour
 
 
@@ -103,6 +117,25 @@ def rules_of(programme: Programme) -> Rules:
     )
 
 
+def tables(f: Features, rules: Rules) -> Tables:
+    """The points to look up."""
+    starts = {}
+    taught: list[int] = []
+    for asked in sorted(set(f.column_asked.tolist())):
+        starts[asked] = len(taught)
+        taught += [_points(rules.mentor_wants_covered, n / asked) for n in range(asked + 1)]
+    shared = np.arange(ENOUGH_INTERESTS + 1)
+    return Tables(
+        np.array([_points(rules.shared_interests, n / ENOUGH_INTERESTS) for n in shared], np.int32),
+        np.array(
+            [_points(rules.waiting_time, n / _LONGEST_WAITS) for n in range(_LONGEST_WAITS + 1)],
+            np.int32,
+        ),
+        np.array(taught, np.int32),
+        np.array([starts[asked] for asked in f.column_asked.tolist()], np.int32),
+    )
+
+
 def scratch(f: Features) -> Scratch:
     """Room for the rows of these features."""
     columns = len(f.column_of)
@@ -117,8 +150,8 @@ def scratch(f: Features) -> Scratch:
         shared=room(columns),
         places=room(len(f.places)),
         covering=room(most_asked + 1),
-        columns=room(columns),
-        units=room(columns),
+        columns=room(columns + 1),
+        units=room(columns + 1),
     )
 
 
@@ -133,7 +166,7 @@ def _add(names: Lists, answers: Lists, row: int, sums: Ints) -> None:
     for n in range(names.start[row], names.start[row + 1]):
         thing, weight = names.item[n], names.value[n]
         for a in range(answers.start[thing], answers.start[thing + 1]):
-            sums[answers.item[a]] += weight * answers.value[a]
+            sums[np.uint64(answers.item[a])] += weight * answers.value[a]
 
 
 @njit(cache=True, nogil=True)
@@ -171,8 +204,9 @@ def _score_places(f: Features, rules: Rules, row: int, points: Ints) -> None:
 
 
 @njit(cache=True, nogil=True)
-def score_row(f: Features, rules: Rules, row: int, s: Scratch) -> int:
+def score_row(case: Case, row: int, s: Scratch) -> int:
     """Write a row's admissible columns and their units; returns how many there are."""
+    f, rules, tables = case.features, case.rules, case.tables
     if f.row_alone[row] or f.row_full[row] or not f.row_level_known[row]:
         return 0
     s.given[:] = 0
@@ -195,7 +229,7 @@ def score_row(f: Features, rules: Rules, row: int, s: Scratch) -> int:
     count = 0
     for kind in range(len(f.class_start) - 1):
         gap = f.row_level[row] - f.class_level[kind]
-        if not f.class_level_known[kind] or gap < rules.min_gap:
+        if f.class_shut[kind] or not f.class_level_known[kind] or gap < rules.min_gap:
             continue
         minutes = _overlap_minutes(f, row, kind)
         if minutes < rules.min_overlap or not _share_a_language(f, row, kind):
@@ -203,28 +237,20 @@ def score_row(f: Features, rules: Rules, row: int, s: Scratch) -> int:
         of_kind = _points(
             rules.time_overlap, min(minutes, FULL_OVERLAP_MINUTES) / FULL_OVERLAP_MINUTES
         ) + _points(rules.level_gap, 1 / (1 + abs(gap - rules.target_gap)))
-        for column in range(f.class_start[kind], f.class_start[kind + 1]):
-            given = s.given[column]
-            if given == 0 or f.column_alone[column] or f.column_full[column]:
-                continue
-            of_place = s.places[f.place_of_column[column]]
-            if of_place < 0:
-                continue
-            units = of_kind + of_place + s.covering[given]
-            shared = s.shared[column]
-            if shared:
-                units += _points(
-                    rules.shared_interests, min(shared, ENOUGH_INTERESTS) / ENOUGH_INTERESTS
-                )
-            taught = s.taught[column]
-            if taught:
-                units += _points(rules.mentor_wants_covered, taught / f.column_asked[column])
-            units += _points(
-                rules.waiting_time, (waited + f.column_waited[column]) / _LONGEST_WAITS
+        for column in range(np.uint64(f.class_start[kind]), np.uint64(f.class_start[kind + 1])):
+            given = np.uint64(s.given[column])
+            of_place = s.places[np.uint64(f.place_of_column[column])]
+            # Written in any case, and kept by counting on: quicker than a guess which way it goes.
+            s.columns[np.uint64(count)] = column
+            s.units[np.uint64(count)] = (
+                of_kind
+                + of_place
+                + s.covering[given]
+                + tables.interests[np.uint64(min(s.shared[column], ENOUGH_INTERESTS))]
+                + tables.taught[np.uint64(tables.taught_start[column] + s.taught[column])]
+                + tables.waiting[np.uint64(waited + f.column_waited[column])]
             )
-            s.columns[count] = column
-            s.units[count] = units
-            count += 1
+            count += (given > 0) & (of_place >= 0)
     return count
 
 
@@ -232,7 +258,7 @@ def score_row(f: Features, rules: Rules, row: int, s: Scratch) -> int:
 def value_row(case: Case, row: int, s: Scratch) -> int:
     """The same with what each pair is worth, which is what assignments are chosen by."""
     favour = case.favour
-    count = score_row(case.features, case.rules, row, s)
+    count = score_row(case, row, s)
     if favour.floor_bonus:
         for n in range(count):
             if s.units[n] >= favour.floor:
@@ -253,6 +279,8 @@ class Best(NamedTuple):
     held: Ints
     worst: Ints
     """Where the one is that a better one replaces."""
+    bar: Longs
+    """What a value must exceed to be kept, if its `other` is higher than all seen."""
 
 
 def best(places: int, most: int) -> Best:
@@ -262,6 +290,7 @@ def best(places: int, most: int) -> Best:
         np.zeros((places, most), np.int32),
         np.zeros(places, np.int32),
         np.zeros(places, np.int32),
+        np.full(places, np.iinfo(np.int64).min),
     )
 
 
@@ -290,6 +319,7 @@ def _offer(b: Best, place: int, value: int, other: int) -> None:
             ):
                 worst = n
         b.worst[place] = worst
+        b.bar[place] = b.value[place, worst]
 
 
 @njit(cache=True, nogil=True)
@@ -305,8 +335,11 @@ def find_candidates(
     for row in range(start, stop):
         count = value_row(case, row, s)
         for n in range(count):
-            _offer(of_rows, row, s.units[n], s.columns[n])
-            _offer(of_columns, s.columns[n], s.units[n], row)
+            column, units = s.columns[n], s.units[n]
+            if units > of_rows.bar[row]:
+                _offer(of_rows, row, units, column)
+            if units > of_columns.bar[column]:
+                _offer(of_columns, column, units, row)
 
 
 @njit(cache=True, nogil=True)
@@ -349,8 +382,8 @@ def price_rows(
         for n in range(count):
             column = s.columns[n]
             gain = s.units[n] - row_price[row] - column_price[column]
-            near_row = of_rows.held[row] == 0 or gain > of_rows.value[row, 0]
-            near_column = of_columns.held[column] == 0 or gain > of_columns.value[column, 0]
+            near_row = gain > of_rows.bar[row]
+            near_column = gain > of_columns.bar[column]
             if not (gain > 0 or near_row or near_column):
                 continue
             if _is_among(chosen.item, first, last, column):

@@ -24,7 +24,7 @@ from services.matching.domain.scoring import (
     UNITS_PER_POINT,
     covered_eighths,
     urgency,
-    waited_seconds,
+    waited_hours,
 )
 
 Flags = NDArray[np.bool_]
@@ -85,8 +85,8 @@ def _units(given: Instance, overlap: Whole, wanted: Whole) -> Whole:
     weights = programme.weights
     interests = _shared(mentees, mentors, lambda person: person.interests)
     gap = _levels(mentees)[:, None] - _levels(mentors)[None, :]
-    waited = _numbers(mentees, lambda p: waited_seconds(p, given.now))[:, None] + _numbers(
-        mentors, lambda p: waited_seconds(p, given.now)
+    waited = _numbers(mentees, lambda p: waited_hours(p, given.now))[:, None] + _numbers(
+        mentors, lambda p: waited_hours(p, given.now)
     )
     asked_by_mentee = _asked(mentees)[:, None]
     asked_by_mentor = _asked(mentors)[None, :]
@@ -99,7 +99,7 @@ def _units(given: Instance, overlap: Whole, wanted: Whole) -> Whole:
             weights.time_overlap,
             np.minimum(overlap, FULL_OVERLAP_MINUTES) / FULL_OVERLAP_MINUTES,
         ),
-        (weights.waiting_time, waited / (2 * LONGEST_WAIT_DAYS * 86_400)),
+        (weights.waiting_time, waited / (2 * LONGEST_WAIT_DAYS * 24)),
         (weights.level_gap, 1 / (1 + np.abs(gap - programme.target_level_gap))),
     )
     total = np.zeros((len(mentees), len(mentors)), np.int64)

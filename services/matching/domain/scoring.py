@@ -24,7 +24,6 @@ MOST_NEAR_EIGHTHS = 4
 """What is only taken as near covers a want by half at most."""
 
 _URGENCY = {1: 3, 2: 2, 3: 1}
-_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +70,14 @@ def covered_eighths(person: Person) -> dict[str, int]:
     return covered
 
 
-def waited_seconds(person: Person, now: datetime) -> int:
-    """Whole seconds of waiting that count; somebody who lost a partner counts as long waiting."""
-    longest = LONGEST_WAIT_DAYS * _DAY_SECONDS
+def waited_hours(person: Person, now: datetime) -> int:
+    """Whole hours of waiting that count; somebody who lost a partner counts as long waiting."""
+    longest = LONGEST_WAIT_DAYS * 24
     if person.orphaned:
         return longest
     if person.waiting_since is None:
         return 0
-    return min(longest, max(0, int((now - person.waiting_since).total_seconds())))
+    return min(longest, max(0, int((now - person.waiting_since).total_seconds()) // 3600))
 
 
 def units(weight: float, value: float) -> int:
@@ -159,9 +158,9 @@ def _overlap(mentor: Person, mentee: Person) -> tuple[float, str]:
 
 
 def _waiting(mentor: Person, mentee: Person, now: datetime) -> tuple[float, str]:
-    waited = (waited_seconds(mentor, now), waited_seconds(mentee, now))
-    value = sum(waited) / (2 * LONGEST_WAIT_DAYS * _DAY_SECONDS)
-    mentor_days, mentee_days = (seconds // _DAY_SECONDS for seconds in waited)
+    waited = (waited_hours(mentor, now), waited_hours(mentee, now))
+    value = sum(waited) / (2 * LONGEST_WAIT_DAYS * 24)
+    mentor_days, mentee_days = (hours // 24 for hours in waited)
     return value, f"waiting counts as {mentor_days} days (mentor) and {mentee_days} days (mentee)"
 
 

@@ -28,9 +28,11 @@ class StreamedPairs:
         self._features = features(given)
         self._told = told
         self._rows, self._columns = len(given.mentees), len(given.mentors)
+        rules = kernels.rules_of(given.programme)
         self._case = kernels.Case(
             self._features,
-            kernels.rules_of(given.programme),
+            rules,
+            kernels.tables(self._features, rules),
             kernels.Favour(self._by_row(kept), floor.units, floor.bonus),
         )
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
