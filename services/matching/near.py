@@ -6,7 +6,7 @@ for the whole process, and asks the network for what it does not find.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +50,9 @@ class Embeddings:
 
         if not words or not others:
             return {}
-        left, right = self._vectors(words), self._vectors(others)
+        known = self._vectors({*words, *others})
+        left = np.stack([known[word] for word in words])
+        right = np.stack([known[other] for other in others])
         near = {}
         for start in range(0, len(words), _ROWS):
             percents = np.floor(100 * left[start : start + _ROWS] @ right.T)
@@ -59,15 +61,14 @@ class Embeddings:
                 near[words[start + row], others[column]] = percent
         return near
 
-    def _vectors(self, words: Sequence[str]) -> Vectors:
-        import numpy as np
-
+    def _vectors(self, words: Collection[str]) -> Mapping[str, Vectors]:
+        """Vectors of these words, and of others."""
         known = self._known
-        if missing := [word for word in dict.fromkeys(words) if word not in known]:
+        if missing := [word for word in words if word not in known]:
             known = known | dict(zip(missing, self._embedded(missing), strict=True))
             # Replaced in one step, since two threads may be here.
             self._known = known if len(known) <= _MOST_KEPT else {}
-        return np.stack([known[word] for word in words])
+        return known
 
     def _embedded(self, words: Sequence[str]) -> Vectors:
         """Unit vectors: the mean over each word's tokens."""
@@ -76,12 +77,13 @@ class Embeddings:
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(self._tokens))
+        tokens = [tokenizer.encode(word, add_special_tokens=False).ids for word in words]
         with safe_open(self._weights, framework="np") as file:
             weights = file.get_tensor("embedding.weight")
         vectors = np.zeros((len(words), weights.shape[1]), np.float32)
-        for row, tokens in enumerate(tokenizer.encode_batch(list(words), add_special_tokens=False)):
-            if tokens.ids:
-                vectors[row] = weights[tokens.ids].mean(0, dtype=np.float32)
+        for row, ids in enumerate(tokens):
+            if ids:
+                vectors[row] = weights[ids].mean(0, dtype=np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         np.divide(vectors, lengths, out=vectors, where=lengths > 0)
         return vectors
