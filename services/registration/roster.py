@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from asyncpg import SerializationError
 
 from services.registration.domain.directory import Person
-from services.registration.domain.employment import Employee, contact_values, employee_values
+from services.registration.domain.employment import Employee
 from services.registration.domain.reporting_line import circle
 from services.registration.participation import end_participations, ends_participation
 from services.registration.store import directory
@@ -20,8 +20,7 @@ _STEPS_IN_A_ROW = 25
 """Told before the loop may send rows to Postgres and take its answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     before: Person
     after: Person
     cause: Event | None
@@ -136,9 +135,9 @@ def _tell_contact(tx: Transaction, step: _Step) -> None:
     if after is None and before is not None:
         tx.publish_tombstone(ContactUpdated, before.employee_id, cause=step.cause)
     elif after is not None and after is not before:
-        tx.publish(ContactUpdated(**contact_values(after)), cause=step.cause)
+        tx.publish(ContactUpdated(**after._asdict()), cause=step.cause)
 
 
 def _employee_updated(employee: Employee, tx: Transaction, cause: Event | None) -> EmployeeUpdated:
     received_at = tx.received_at(cause) if cause else None
-    return EmployeeUpdated(**employee_values(employee), received_at=received_at)
+    return EmployeeUpdated(**employee._asdict(), received_at=received_at)

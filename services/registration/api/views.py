@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -615,7 +615,7 @@ class EmployeeView(View):
     def of(cls, employee: Employee, contact: Contact | None) -> EmployeeView:
         """A person as HTTP shows them."""
         shown = None if contact is None else ContactView.model_validate(contact)
-        return cls(**asdict(employee), contact=shown)
+        return cls(**employee._asdict(), contact=shown)
 
 
 class ParkedView(View):

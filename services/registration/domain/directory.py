@@ -9,9 +9,9 @@ known yet, an announced full record is kept whole until the first facts are in f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.registration.domain.employment import (
     FACT_NAMES,
@@ -35,8 +35,7 @@ class Refused(ValueError):  # noqa: N818 - named by the fact
     """HR's word cannot be taken; says `field: reason; remedy`."""
 
 
-@dataclass(frozen=True, slots=True)
-class HrRecord:
+class HrRecord(NamedTuple):
     """A record as HR sent it; a full one changes every field, a patch those it names."""
 
     kind: Literal["full", "patch", "cancel"]
@@ -67,8 +66,7 @@ class ScheduledChange:
         return self.changes.keys() >= FACT_NAMES
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """All that the directory holds about one person."""
 
     employee_id: str
@@ -81,7 +79,7 @@ class Person:
     employee: Employee | None = None
     contact: Contact | None = None
     contact_version: int = 0
-    scheduled: tuple[ScheduledChange, ...] = field(default=())
+    scheduled: tuple[ScheduledChange, ...] = ()
     """In the order in which they take effect."""
     erased: bool = False
 
@@ -124,7 +122,7 @@ def recorded(person: Person, record: HrRecord, *, today: date, managers: Manager
             f"sequence: {record.sequence} is stale, {person.sequence} was accepted before;"
             " send the change with a higher sequence if it still holds"
         )
-    person = replace(person, sequence=record.sequence, digest=record.digest)
+    person = person._replace(sequence=record.sequence, digest=record.digest)
     if record.kind == "cancel":
         return _cancelled(person, record)
     if record.kind == "patch":
@@ -186,7 +184,7 @@ def _cancelled(person: Person, record: HrRecord) -> Person:
             f"cancelsSequence: the change with sequence {rest[0].sequence} builds on {wanted};"
             " cancel that one first"
         )
-    return replace(person, scheduled=rest)
+    return person._replace(scheduled=rest)
 
 
 def _announced(person: Person, record: HrRecord) -> Person:
@@ -200,7 +198,7 @@ def _announced(person: Person, record: HrRecord) -> Person:
             expected = _expected(person.facts, others, record.effective_date)
             changes = differences(expected, changes)
     change = ScheduledChange(record.sequence, record.effective_date, changes)
-    return replace(person, scheduled=_in_order((*others, change)))
+    return person._replace(scheduled=_in_order((*others, change)))
 
 
 def _expected(facts: Facts, scheduled: tuple[ScheduledChange, ...], on: date) -> Facts:
@@ -225,7 +223,7 @@ def _applied(person: Person, record: HrRecord, today: date, managers: Managers) 
 def _come_due(person: Person, change: ScheduledChange, day: date, managers: Managers) -> Person:
     """One change less in the schedule, and in force; without its manager if that is a circle."""
     rest = tuple(other for other in person.scheduled if other.sequence != change.sequence)
-    person = replace(person, scheduled=rest)
+    person = person._replace(scheduled=rest)
     changes = dict(change.changes)
     facts = with_changes(person.facts, changes, since=change.effective_date)
     chain = _new_circle(person, facts, managers)
@@ -240,10 +238,10 @@ def _come_due(person: Person, change: ScheduledChange, day: date, managers: Mana
         f"managerId: would close the circle {told(chain)}",
     )
     stays = person.facts.manager_id if person.facts else None
-    facts = replace(facts, manager_id=stays)
+    facts = facts._replace(manager_id=stays)
     if changes:
         person = _in_force(person, facts, changed=changes, since=day, on=day)
-    return replace(person, scheduled=_in_order((*person.scheduled, held)))
+    return person._replace(scheduled=_in_order((*person.scheduled, held)))
 
 
 def _new_circle(person: Person, facts: Facts, managers: Managers) -> tuple[str, ...]:
@@ -260,8 +258,7 @@ def _in_force(person: Person, facts: Facts, *, changed: Changes, since: date, on
     if person.facts is None:
         scheduled = _against(facts, scheduled)
     employee, contact = _clean_state(person, facts, since, on)
-    return replace(
-        person,
+    return person._replace(
         facts=facts,
         since=since,
         employee=employee,
@@ -290,7 +287,7 @@ def _on(person: Person, day: date) -> Person:
     employee, contact = _clean_state(person, person.facts, person.since, day)
     if employee is person.employee and contact is person.contact:
         return person
-    return replace(person, employee=employee, contact=contact, contact_version=contact.version)
+    return person._replace(employee=employee, contact=contact, contact_version=contact.version)
 
 
 def _clean_state(person: Person, facts: Facts, since: date, on: date) -> tuple[Employee, Contact]:

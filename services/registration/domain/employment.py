@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Status = Literal["pending", "active", "on_leave", "left"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """HR's record of a person as it stands."""
 
     status: Status
@@ -41,14 +39,13 @@ class Facts:
     interests: tuple[str, ...] = ()
 
 
-FACT_NAMES = frozenset(field.name for field in fields(Facts))
+FACT_NAMES = frozenset(Facts._fields)
 
 Changes: TypeAlias = Mapping[str, Any]
 """New values by the name of a field of Facts; a field that is absent keeps its value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Employee:
+class Employee(NamedTuple):
     """A person's work attributes on a day: no name and no address."""
 
     employee_id: str
@@ -74,8 +71,7 @@ class Employee:
     erased: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contact:
+class Contact(NamedTuple):
     """How to reach a person."""
 
     employee_id: str
@@ -87,28 +83,12 @@ class Contact:
     timezone: str
 
 
-EMPLOYEE_FIELDS = tuple(field.name for field in fields(Employee))
-CONTACT_FIELDS = tuple(field.name for field in fields(Contact))
-employee_row: Callable[[Employee], tuple[Any, ...]] = attrgetter(*EMPLOYEE_FIELDS)
-"""The fields of an employee in their order."""
-contact_row: Callable[[Contact], tuple[Any, ...]] = attrgetter(*CONTACT_FIELDS)
-"""The fields of a contact in their order."""
 _attributes: Callable[[Employee], tuple[Any, ...]] = attrgetter(
-    *(name for name in EMPLOYEE_FIELDS if name not in ("version", "effective_from"))
+    *(name for name in Employee._fields if name not in ("version", "effective_from"))
 )
 _reach: Callable[[Contact], tuple[Any, ...]] = attrgetter(
-    *(name for name in CONTACT_FIELDS if name != "version")
+    *(name for name in Contact._fields if name != "version")
 )
-
-
-def employee_values(employee: Employee) -> dict[str, Any]:
-    """The fields of an employee by name."""
-    return dict(zip(EMPLOYEE_FIELDS, employee_row(employee), strict=True))
-
-
-def contact_values(contact: Contact) -> dict[str, Any]:
-    """The fields of a contact by name."""
-    return dict(zip(CONTACT_FIELDS, contact_row(contact), strict=True))
 
 
 def with_changes(facts: Facts | None, changes: Changes, *, since: date) -> Facts:
@@ -119,11 +99,11 @@ def with_changes(facts: Facts | None, changes: Changes, *, since: date) -> Facts
     """
     if facts is None:
         return Facts(**changes)
-    after = replace(facts, **changes)
+    after = facts._replace(**changes)
     ended = after.termination_date
     says_employed = changes.get("status", "left") != "left"
     if says_employed and "termination_date" not in changes and ended and ended < since:
-        return replace(after, termination_date=None)
+        return after._replace(termination_date=None)
     return after
 
 
@@ -191,8 +171,7 @@ def erased_employee(employee: Employee, on: date) -> Employee:
 
     The manager stays too, because the chain above the people who reported to them runs through it.
     """
-    scrubbed = replace(
-        employee,
+    scrubbed = employee._replace(
         status="left",
         job_family=None,
         title=None,
@@ -207,7 +186,7 @@ def erased_employee(employee: Employee, on: date) -> Employee:
     )
     if scrubbed == employee:
         return employee
-    return replace(scrubbed, version=employee.version + 1, effective_from=midnight(on))
+    return scrubbed._replace(version=employee.version + 1, effective_from=midnight(on))
 
 
 def contact_of(facts: Facts, *, employee_id: str, version: int, before: Contact | None) -> Contact:

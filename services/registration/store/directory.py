@@ -11,13 +11,9 @@ from pydantic_core import to_json
 
 from services.registration.domain.directory import Person, ScheduledChange
 from services.registration.domain.employment import (
-    CONTACT_FIELDS,
-    EMPLOYEE_FIELDS,
     Contact,
     Employee,
     Facts,
-    contact_row,
-    employee_row,
 )
 from shared.database import Connection
 
@@ -133,7 +129,7 @@ async def save_people(connection: Connection, changed: Sequence[tuple[Person, Pe
     records = [(old.sequence >= 0, _record_row(new)) for old, new in changed]
     await _RECORDS.save(connection, records)
     employees = [
-        (old.employee is not None, employee_row(new.employee))
+        (old.employee is not None, new.employee)
         for old, new in changed
         if new.employee and new.employee != old.employee
     ]
@@ -142,7 +138,7 @@ async def save_people(connection: Connection, changed: Sequence[tuple[Person, Pe
     if gone:
         await connection.execute("DELETE FROM contacts WHERE employee_id = ANY($1)", gone)
     contacts = [
-        (old.contact is not None, contact_row(new.contact))
+        (old.contact is not None, new.contact)
         for old, new in changed
         if new.contact and new.contact != old.contact
     ]
@@ -191,8 +187,8 @@ _RECORDS = _Table(
         "erased",
     ),
 )
-_EMPLOYEES = _Table("employees", EMPLOYEE_FIELDS)
-_CONTACTS = _Table("contacts", CONTACT_FIELDS)
+_EMPLOYEES = _Table("employees", Employee._fields)
+_CONTACTS = _Table("contacts", Contact._fields)
 
 
 def _record_row(person: Person) -> tuple[Any, ...]:
@@ -201,7 +197,7 @@ def _record_row(person: Person) -> tuple[Any, ...]:
         person.sequence,
         person.digest,
         person.since,
-        person.facts,
+        person.facts._asdict() if person.facts else None,
         person.contact_version,
         person.erased,
     )

@@ -22,7 +22,12 @@ TODAY = date(2026, 3, 1)
 
 
 def facts(**changes: Any) -> Facts:
-    values = {"status": "active", "job_level": 3, "department": "IT", "start_date": HIRED}
+    values: dict[str, Any] = {
+        "status": "active",
+        "job_level": 3,
+        "department": "IT",
+        "start_date": HIRED,
+    }
     return Facts(**values | changes)
 
 

@@ -98,13 +98,13 @@ def test_training_makes_ready_and_is_done_once() -> None:
 @pytest.mark.parametrize(
     ("employee", "reason"),
     [
-        (replace(JUNIOR, status="on_leave"), "active service"),
-        (replace(JUNIOR, status="pending"), "active service"),
-        (replace(JUNIOR, department="Legal"), "other departments"),
-        (replace(JUNIOR, country="US"), "other countries"),
-        (replace(JUNIOR, start_date=NOW.date()), "30 days"),
-        (replace(JUNIOR, job_level=5), "at most at level 4"),
-        (replace(JUNIOR, leaves_on=date(2025, 12, 31)), "ends before"),
+        (JUNIOR._replace(status="on_leave"), "active service"),
+        (JUNIOR._replace(status="pending"), "active service"),
+        (JUNIOR._replace(department="Legal"), "other departments"),
+        (JUNIOR._replace(country="US"), "other countries"),
+        (JUNIOR._replace(start_date=NOW.date()), "30 days"),
+        (JUNIOR._replace(job_level=5), "at most at level 4"),
+        (JUNIOR._replace(leaves_on=date(2025, 12, 31)), "ends before"),
     ],
 )
 def test_the_audience_rule_names_what_keeps_a_person_out(employee: Employee, reason: str) -> None:
@@ -223,7 +223,7 @@ def test_one_click_fills_the_profile_from_the_directory() -> None:
 @pytest.mark.parametrize("role", ["mentor", "mentee"])
 def test_who_joins_without_topics_is_ready_once_a_topic_is_named(role: Any) -> None:
     programme = replace(PROGRAMME, focus_topics=(), training_required=False)
-    nothing_known = rules.default_profile(programme, replace(JUNIOR, skills=()), "en", role)
+    nothing_known = rules.default_profile(programme, JUNIOR._replace(skills=()), "en", role)
     with pytest.raises(Invalid, match="topics"):
         enrolled(programme, role=role, profile=nothing_known)
     joined = enrolled(programme, role=role, profile=nothing_known, topics_later=True)
