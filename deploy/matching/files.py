@@ -205,7 +205,7 @@ class _Unknown:
             if self.protected[name]:
                 return _never_used(name)
         self.lines += 1
-        self.names.update(extra)
+        self.names.update(extra.keys())
         return None
 
     def warnings(self) -> list[str]:
@@ -317,21 +317,22 @@ def _csv_documents(file: IO[bytes]) -> Iterator[tuple[int, bytes | _BadLineError
             return
         if cells is None:
             return
+        if not any(cell.strip() for cell in cells):
+            continue
         if columns is None:
             columns = [cell.strip() for cell in cells]
             if reason := _bad_header(columns):
                 yield number, _BadLineError(reason)
                 return
-        elif len(cells) != len(columns):
-            if any(cell.strip() for cell in cells):
-                yield (
-                    reader.line_num,
-                    _BadLineError(
-                        f"has {len(cells)} cells and the header {len(columns)}; make them equal"
-                    ),
-                )
-        else:
+        elif len(cells) == len(columns):
             yield number, _document(columns, cells)
+        else:
+            yield (
+                number,
+                _BadLineError(
+                    f"has {len(cells)} cells and the header {len(columns)}; make them equal"
+                ),
+            )
 
 
 def _texts(file: IO[bytes], broken: list[tuple[int, _BadLineError]]) -> Iterator[str]:
