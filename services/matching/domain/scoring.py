@@ -6,7 +6,7 @@ the matrix form of the same rules, comes to the very same score.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.matching.domain.people import Person, Programme
@@ -64,10 +64,14 @@ def near_eighths(proficiency: int, percent: int) -> int:
 
 def covered_eighths(person: Person) -> dict[str, int]:
     """Topic → how far a want of it is covered by this person's offers, in eighths, at least 1."""
-    covered = {topic: credit_eighths(level) for topic, level in person.offers.items()}
-    for topic, (offered, percent) in person.near.items():
-        covered.setdefault(topic, near_eighths(person.offers[offered], percent))
-    return covered
+    return {topic: _eighths(topic, person) for topic in (*person.near, *person.offers)}
+
+
+def _eighths(topic: str, teacher: Person) -> int:
+    if topic in teacher.offers:
+        return credit_eighths(teacher.offers[topic])
+    offered, percent = teacher.near[topic]
+    return near_eighths(teacher.offers[offered], percent)
 
 
 def waited_hours(person: Person, now: datetime) -> int:
@@ -98,8 +102,8 @@ def fit(mentor: Person, mentee: Person, programme: Programme, now: datetime) -> 
     }
     total = 0
     breakdown = []
-    for factor, weight in asdict(programme.weights).items():
-        value, detail = values[factor]
+    for factor, (value, detail) in values.items():
+        weight = getattr(programme.weights, factor)
         added = units(weight, value)
         total += added
         breakdown.append(Contribution(factor, weight, value, added / UNITS_PER_POINT, detail))
@@ -108,17 +112,17 @@ def fit(mentor: Person, mentee: Person, programme: Programme, now: datetime) -> 
 
 def common_topics(mentor: Person, mentee: Person) -> tuple[str, ...]:
     """What the mentor offers, if only nearly, and the mentee wants, most wanted first."""
-    both = covered_eighths(mentor).keys() & mentee.wants.keys()
+    both = [topic for topic in mentee.wants if topic in mentor.offers or topic in mentor.near]
     return tuple(sorted(both, key=lambda topic: (mentee.wants[topic], topic)))
 
 
 def _covered(learner: Person, teacher: Person, who: str) -> tuple[float, str]:
-    wants, offers = learner.wants, covered_eighths(teacher)
+    wants = learner.wants
     if not wants:
         return 0.0, f"{who} named nothing to learn"
     asked = 8 * sum(urgency(priority) for priority in wants.values())
     covered = common_topics(teacher, learner)
-    given = sum(urgency(wants[topic]) * offers[topic] for topic in covered)
+    given = sum(urgency(wants[topic]) * _eighths(topic, teacher) for topic in covered)
     words = ", ".join(_told(topic, teacher) for topic in covered) if covered else "none"
     return given / asked, f"{len(covered)} of {len(wants)} topics that {who} wants: {words}"
 
