@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
+from services.matching.domain.bottlenecks import Bottleneck
+from services.matching.domain.changes import Change, Kind, Remedy
 from services.matching.domain.explanation import Unmatched
 from services.matching.domain.scoring import Contribution, Fit
 
@@ -60,9 +62,9 @@ class Certificate:
     worst_score: float | None
     rules_version: int
     input_hash: str
-    asked_gap: float
-    stopped: Stopped
-    passes: int
+    asked_gap: float = 0.0
+    stopped: Stopped = "proven"
+    passes: int = 0
     """How often all pairs were looked at."""
 
 
@@ -95,6 +97,12 @@ class Result:
     certificate: Certificate
     prices: Prices = Prices()
     refused_locks: tuple[RefusedLock, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    """What would serve those who wait on, and those who are not ready but could be."""
+    not_examined: tuple[Kind, ...] = ()
+    """Changes of these kinds were not looked for: the run was too large, or is not proven."""
+    bottlenecks: tuple[Bottleneck, ...] = ()
+    """What the programme is short of, the worst first."""
 
 
 def to_json(result: Result) -> bytes:
@@ -105,7 +113,7 @@ def to_json(result: Result) -> bytes:
             for side in ("mentees", "mentors")
         }
     }
-    return json.dumps(document, default=str, separators=(",", ":")).encode()
+    return json.dumps(document, default=str, allow_nan=False, separators=(",", ":")).encode()
 
 
 def from_json(text: bytes) -> Result:
@@ -124,6 +132,9 @@ def from_json(text: bytes) -> Result:
             RefusedLock(UUID(each["mentor_id"]), UUID(each["mentee_id"]), each["rule"])
             for each in document["refused_locks"]
         ),
+        tuple(_remedy(each) for each in document["remedies"]),
+        tuple(document["not_examined"]),
+        tuple(Bottleneck(**each) for each in document["bottlenecks"]),
     )
 
 
@@ -144,6 +155,19 @@ def _match(plain: dict[str, Any]) -> Match:
         _alternative(plain["instead_for_mentee"]),
         _alternative(plain["instead_for_mentor"]),
     )
+
+
+def _remedy(plain: dict[str, Any]) -> Remedy:
+    changes = tuple(
+        Change(**each | {"participant_id": _uuid(each["participant_id"])})
+        for each in plain["changes"]
+    )
+    participant_id = UUID(plain["participant_id"])
+    return Remedy(**plain | {"participant_id": participant_id, "changes": changes})
+
+
+def _uuid(plain: str | None) -> UUID | None:
+    return None if plain is None else UUID(plain)
 
 
 def _alternative(plain: dict[str, Any] | None) -> Alternative | None:
