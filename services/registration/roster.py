@@ -135,9 +135,9 @@ def _tell_contact(tx: Transaction, step: _Step) -> None:
     if after is None and before is not None:
         tx.publish_tombstone(ContactUpdated, before.employee_id, cause=step.cause)
     elif after is not None and after is not before:
-        tx.publish(ContactUpdated(**after._asdict()), cause=step.cause)
+        tx.publish(ContactUpdated.trusted(after._asdict()), cause=step.cause)
 
 
 def _employee_updated(employee: Employee, tx: Transaction, cause: Event | None) -> EmployeeUpdated:
     received_at = tx.received_at(cause) if cause else None
-    return EmployeeUpdated(**employee._asdict(), received_at=received_at)
+    return EmployeeUpdated.trusted({**employee._asdict(), "received_at": received_at})

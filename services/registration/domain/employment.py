@@ -196,7 +196,7 @@ def contact_of(facts: Facts, *, employee_id: str, version: int, before: Contact 
         employee_id=employee_id,
         version=version + 1,
         given_name=facts.given_name,
-        display_name=facts.display_name or " ".join(names)[:300] or None,
+        display_name=facts.display_name or " ".join(names)[:300].rstrip() or None,
         email=facts.email,
         locale=facts.locale or "en",
         timezone=facts.timezone or "UTC",

@@ -13,18 +13,12 @@ def circle(
     Walks up as far as managers are known; each person is visited once, so it always ends.
     Example: ("A", "B", "A").
     """
-    chain = [employee_id]
-    seen = {employee_id}
+    chain = {employee_id: None}  # in the order of the walk
     above = manager_id
-    while above is not None:
-        chain.append(above)
-        if above == employee_id:
-            return tuple(chain)
-        if above in seen:
-            return ()
-        seen.add(above)
+    while above is not None and above not in chain:
+        chain[above] = None
         above = managers.get(above)
-    return ()
+    return (*chain, above) if above == employee_id else ()
 
 
 def told(chain: tuple[str, ...], *, longest: int = 8) -> str:

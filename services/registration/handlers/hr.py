@@ -7,6 +7,8 @@ from datetime import date
 from hashlib import blake2b
 from typing import Any
 
+from pydantic_core import to_json
+
 from services.registration.domain.directory import (
     HrRecord,
     Person,
@@ -77,16 +79,16 @@ def _changes(event: EmployeeRecorded) -> dict[str, Any]:
     """What a record states: everything if it is full, else what is present, null included."""
     full = event.record_type == "full"
     sent = event.__dict__
-    present = sent if full else event.model_fields_set
-    changes: dict[str, Any] = {name: sent[name] for name in _ALIKE if name in present}
+    present = _ALIKE if full else [name for name in _ALIKE if name in event.model_fields_set]
+    changes: dict[str, Any] = {name: sent[name] for name in present}
     for name, in_our_words in _IN_OTHER_WORDS.items():
         if name in changes:
             changes[name] = in_our_words(changes[name])
-    if "name" in present:
+    if full or "name" in event.model_fields_set:
         for part in ("given_name", "family_name"):
             if full or event.name is None or part in event.name.model_fields_set:
                 changes[part] = getattr(event.name, part, None)
-    if "emails" in present:
+    if full or "emails" in event.model_fields_set:
         changes["email"] = _main_address(event.emails or [])
     return changes
 
@@ -119,4 +121,4 @@ def _main_address(emails: Sequence[HrEmail]) -> str | None:
 
 
 def _digest(*said: object) -> bytes:
-    return blake2b(repr(said).encode(), digest_size=16).digest()
+    return blake2b(to_json(said), digest_size=16).digest()
