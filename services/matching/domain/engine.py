@@ -13,39 +13,20 @@ from uuid import UUID
 
 import numpy as np
 
-from services.matching.domain.all_pairs import (
-    AllPairs,
-    Flags,
-    Floor,
-    Nearest,
-    Pricing,
-    TabledPairs,
-    Told,
-)
+from services.matching.domain.all_pairs import AllPairs, Flags, Nearest, Pricing, Told
 from services.matching.domain.assignment import assign
+from services.matching.domain.certificate import certificate
 from services.matching.domain.explanation import Unmatched, reasons_by_number
 from services.matching.domain.instance import Instance
-from services.matching.domain.market import Edges, Market, Prices, Proof, Seats, proof, seats
-from services.matching.domain.matrix import matrix
+from services.matching.domain.market import Edges, Market, Prices, Proof, proof
 from services.matching.domain.people import Person
-from services.matching.domain.result import (
-    Alternative,
-    Certificate,
-    Match,
-    RefusedLock,
-    Result,
-    Stopped,
-)
+from services.matching.domain.problem import all_pairs, floor_of, market_of, with_locks
+from services.matching.domain.result import Alternative, Match, Result, Stopped
 from services.matching.domain.result import Prices as StatedPrices
-from services.matching.domain.rules import broken_rule
 from services.matching.domain.scoring import UNITS_PER_POINT, fit
 
-MOST_IN_A_TABLE = 250_000
-"""Pairs; more than these are never all in memory."""
 _MANY_PEOPLE = 20_000
 _GAP_OF_MANY = 0.0005
-_FLOOR_BONUS = 100 * UNITS_PER_POINT
-"""As much as the best pair scores: one pair above the floor outweighs any other pair's score."""
 
 
 def usual_gap(given: Instance) -> float:
@@ -66,19 +47,29 @@ def solve(
     proof of some gap. `told` hears what is done and which share of it is over.
     """
     asked = usual_gap(given) if gap is None else gap
-    rest, refused = _with_locks(given)
+    locks = with_locks(given)
+    rest = locks.rest
     market = market_of(rest)
     pairs = all_pairs(rest, told)
     found = _search(pairs, market, asked, enough, told)
-    locked = set(given.locked) - {(lock.mentor_id, lock.mentee_id) for lock in refused}
-    matches = [*_locked_matches(given, locked), *_matches(rest, market, found)]
+    matches = [*_locked_matches(given, locks.formed), *_matches(rest, market, found)]
     matches.sort(key=lambda match: (-match.fit.score, match.mentor_id, match.mentee_id))
     return Result(
         matches=tuple(matches),
         unmatched=_unmatched(rest, pairs, found.chosen),
-        certificate=_certificate(given, matches, locked, found, asked),
+        certificate=replace(
+            certificate(
+                given,
+                [(match.mentor_id, match.mentee_id, match.fit.score) for match in matches],
+                locks.formed,
+                found.proof,
+            ),
+            asked_gap=asked,
+            stopped=found.stopped,
+            passes=found.passes,
+        ),
         prices=_stated(rest, found.prices),
-        refused_locks=tuple(refused),
+        refused_locks=locks.refused,
     )
 
 
@@ -119,87 +110,6 @@ def _search(
         edges = edges.and_more(pricing.gaining)
 
 
-def market_of(given: Instance) -> Market:
-    """The seats of an instance's people, and the most that a pair of theirs can be worth."""
-    programme = given.programme
-    kept = round(programme.stickiness * UNITS_PER_POINT)
-    return Market(
-        _seats(given.mentees),
-        _seats(given.mentors),
-        100 * UNITS_PER_POINT + _floor(given).bonus + kept,
-    )
-
-
-def all_pairs(given: Instance, told: Told = lambda _, __: None) -> AllPairs:
-    """The admissible pairs of an instance with what they are worth."""
-    kept, floor = _kept(given), _floor(given)
-    if len(given.mentors) * len(given.mentees) > MOST_IN_A_TABLE:
-        # Takes half a second to import, and minutes to compile where it never ran.
-        from services.matching.domain.streamed_pairs import StreamedPairs
-
-        return StreamedPairs(given, kept, floor, told)
-    judged = matrix(given)
-    worth = judged.units.astype(np.int64)
-    worth += np.where(worth >= floor.units, floor.bonus, 0)
-    worth[kept.mentee, kept.mentor] += kept.units
-    return TabledPairs(judged, worth)
-
-
-def _floor(given: Instance) -> Floor:
-    units = round(given.programme.score_floor * UNITS_PER_POINT)
-    return Floor(units, _FLOOR_BONUS if units else 0)
-
-
-def _kept(given: Instance) -> Edges:
-    """The earlier pairs with what it is worth to keep to them."""
-    units = round(given.programme.stickiness * UNITS_PER_POINT)
-    rows, columns = _places(given.mentees), _places(given.mentors)
-    places = [
-        (rows[mentee_id], columns[mentor_id])
-        for mentor_id, mentee_id in given.previous
-        if units and mentee_id in rows and mentor_id in columns
-    ]
-    ends = np.array(places, np.int64).reshape(-1, 2)
-    return Edges(ends[:, 0], ends[:, 1], np.full(len(ends), units, np.int64))
-
-
-def _places(people: Sequence[Person]) -> dict[UUID, int]:
-    return {person.participant_id: place for place, person in enumerate(people)}
-
-
-def _seats(people: Sequence[Person]) -> Seats:
-    return seats(
-        [person.free_seats for person in people],
-        [person.taken > 0 for person in people],
-        [person.orphaned for person in people],
-    )
-
-
-def _with_locks(given: Instance) -> tuple[Instance, list[RefusedLock]]:
-    """What is left to decide once the locked pairs have their seats; locks that break a rule."""
-    if not given.locked:
-        return given, []
-    people = {person.participant_id: person for person in (*given.mentors, *given.mentees)}
-    refused = []
-    for mentor_id, mentee_id in given.locked:
-        mentor, mentee = people.get(mentor_id), people.get(mentee_id)
-        rule: str | None = "not_ready"
-        if mentor is not None and mentee is not None:
-            rule = broken_rule(mentor, mentee, given.programme)
-        if mentor is None or mentee is None or rule is not None:
-            refused.append(RefusedLock(mentor_id, mentee_id, str(rule)))
-            continue
-        for one, other in ((mentor, mentee), (mentee, mentor)):
-            people[one.participant_id] = replace(
-                one, taken=one.taken + 1, met=one.met | {other.employee_id}
-            )
-    return replace(
-        given,
-        mentors=tuple(people[person.participant_id] for person in given.mentors),
-        mentees=tuple(people[person.participant_id] for person in given.mentees),
-    ), refused
-
-
 def _locked_matches(given: Instance, locked: Iterable[tuple[UUID, UUID]]) -> list[Match]:
     people = {person.participant_id: person for person in (*given.mentors, *given.mentees)}
     return [
@@ -214,7 +124,7 @@ def _locked_matches(given: Instance, locked: Iterable[tuple[UUID, UUID]]) -> lis
 
 def _matches(given: Instance, market: Market, found: _Found) -> list[Match]:
     chosen, pricing, prices = found.chosen, found.pricing, found.prices
-    floor = _floor(given)
+    floor = floor_of(given)
 
     def alternative(
         place: int, nearest: Nearest, people: Sequence[Person], price: int, others: Sequence[int]
@@ -281,46 +191,6 @@ def _left(people: Sequence[Person], served: Iterable[int], given: Instance) -> F
     left = np.array([person.waits(given.programme) for person in people], np.bool_)
     left[list(served)] = False
     return left
-
-
-def _certificate(
-    given: Instance,
-    matches: Sequence[Match],
-    locked: Iterable[tuple[UUID, UUID]],
-    found: _Found,
-    asked: float,
-) -> Certificate:
-    scores = [match.fit.score for match in matches]
-    proven = found.proof
-    firm = sum(
-        round(match.fit.score * UNITS_PER_POINT)
-        for match in matches
-        if (match.mentor_id, match.mentee_id) in set(locked)
-    )
-    covered = _newly(given.mentees, [match.mentee_id for match in matches])
-    covered_mentors = _newly(given.mentors, [match.mentor_id for match in matches])
-    return Certificate(
-        objective=(proven.objective + firm) / UNITS_PER_POINT,
-        bound=(proven.bound + firm) / UNITS_PER_POINT,
-        gap=proven.gap,
-        covered=covered,
-        coverable=min(len(given.mentees), covered + proven.unproven),
-        covered_mentors=covered_mentors,
-        coverable_mentors=min(len(given.mentors), covered_mentors + proven.unproven),
-        pairs=len(matches),
-        total_score=sum(round(score * UNITS_PER_POINT) for score in scores) / UNITS_PER_POINT,
-        worst_score=min(scores, default=None),
-        rules_version=given.programme.version,
-        input_hash=given.input_hash,
-        asked_gap=asked,
-        stopped=found.stopped,
-        passes=found.passes,
-    )
-
-
-def _newly(people: Sequence[Person], matched: Iterable[UUID]) -> int:
-    served = set(matched)
-    return sum(person.taken == 0 and person.participant_id in served for person in people)
 
 
 def _stated(given: Instance, prices: Prices) -> StatedPrices:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 
-from services.matching.domain import engine
+from services.matching.domain import problem
 from services.matching.domain.assignment import assign
 from services.matching.domain.engine import solve
 from services.matching.domain.explanation import unmatched
@@ -275,7 +275,7 @@ def test_pairs_that_are_never_stored_come_to_the_same_as_a_table(
     )
     tabled = solve(case)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "MOST_IN_A_TABLE", -1)
+        patch.setattr(problem, "MOST_IN_A_TABLE", -1)
         streamed = solve(case)
     # Among equals another pair may be chosen, since other candidates were looked at.
     tied = {"passes": 0, "pairs": 0, "total_score": 0, "worst_score": 0}
