@@ -19,7 +19,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import maximum_bipartite_matching, maximum_flow
 
 from deploy.matching.company import instance_of
-from services.matching.domain import engine
+from services.matching.domain import problem
 from services.matching.domain.engine import solve
 from services.matching.domain.instance import Instance, instance
 from services.matching.domain.matrix import ADMISSIBLE, matrix
@@ -35,7 +35,7 @@ _NEVER, _ALWAYS = -1, 10**9
 
 @pytest.fixture(params=[_NEVER, _ALWAYS], ids=["streamed", "tabled"], autouse=True)
 def pairs_in_a_table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MOST_IN_A_TABLE", request.param)
+    monkeypatch.setattr(problem, "MOST_IN_A_TABLE", request.param)
 
 
 def _one_seat(people: Sequence[Person]) -> tuple[Person, ...]:
