@@ -184,6 +184,18 @@ def test_of_two_names_of_one_topic_the_better_offer_and_the_keener_wish_count() 
     assert told.wants == {"mergers and acquisitions": 1}
 
 
+def test_the_better_of_a_topic_and_its_narrower_one_counts() -> None:
+    (told, other) = understood(
+        [
+            person("mentor", offers={"python": 2, "pandas": 5}),
+            person("mentor", offers={"python": 5, "pandas": 2}),
+        ]
+    )
+    assert (told.offers["python"], told.offered_as["python"]) == (5, "pandas")
+    assert other.offers["python"] == 5
+    assert "python" not in other.offered_as
+
+
 @given(st.sampled_from(TOPICS), st.integers(1, 5))
 def test_a_narrower_topic_covers_a_broader_one_wholly_but_not_the_other_way(
     topic: str, level: int
@@ -323,6 +335,18 @@ def test_a_wanted_word_is_near_to_what_is_offered_under_a_narrower_name() -> Non
         "tdd is taken as near to it, 80 %"
         in fit(mentor, mentee, programme(), NOW).breakdown[0].detail
     )
+
+
+def test_who_offers_what_is_near_to_a_topic_is_near_to_its_broader_ones() -> None:
+    (told,) = understood([person("mentor", offers={"designing prompts": 5})], nearness())
+    word, percent = told.near["prompt engineering"]
+    assert (word, percent >= NEAR_PERCENT) == ("designing prompts", True)
+    assert told.near["generative ai"] == told.near["ai"] == (word, percent)
+
+
+def test_what_is_offered_is_worth_more_than_what_is_near_to_it() -> None:
+    mentor = person("mentor", offers={"ai": 5, "robots": 5}, near={"ai": ("robots", 90)})
+    assert covered_eighths(mentor) == {"ai": 8, "robots": 8}
 
 
 def test_acronyms_are_compared_with_nothing() -> None:
