@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
 from pydantic import TypeAdapter, ValidationError
 
 from shared import tracing
@@ -70,7 +71,9 @@ class Envelope:
     def identity(self) -> UUID:
         """The pair (source, id) as one UUID: the inbox's key."""
         text = f"{self.source}\n{self.id}".encode()
-        return UUID(bytes=hashlib.sha256(text).digest()[:16])
+        # Of the database's own class: the usual kind, but made in a fraction of the time.
+        identity: UUID = pgproto.UUID(hashlib.sha256(text).digest()[:16])
+        return identity
 
     @property
     def erases(self) -> bool:
