@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from uuid import UUID
 
-from services.matching import store, wire
+from services.matching import run_store, store, wire
 from services.matching.domain import pairs as life
 from services.matching.domain.guard import beyond_seats, guarded
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Programme
+from services.matching.run_store import PLAIN, Request
 from shared.database import Transaction
 from shared.ids import new_id
 
@@ -95,10 +96,15 @@ async def _ask_for_runs(tx: Transaction, steps: Sequence[Step]) -> None:
 
 
 async def ask_for_run(
-    tx: Transaction, programme_ids: Sequence[UUID], trigger: str, *, at_once: bool = False
+    tx: Transaction,
+    programme_ids: Sequence[UUID],
+    trigger: str,
+    *,
+    at_once: bool = False,
+    asked: Request = PLAIN,
 ) -> dict[UUID, UUID]:
     """Ask for a matching run of each programme; returns programme → run id."""
     if not programme_ids:
         return {}
     runs = [(new_id(tx.now), programme_id) for programme_id in programme_ids]
-    return await store.request_runs(tx, runs, trigger, at_once=at_once)
+    return await run_store.request_runs(tx, runs, trigger, at_once=at_once, asked=asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from services.matching import store
+from services.matching import run_store, store
 from services.matching.decisions import ask_for_run, recheck, settle
 from services.matching.domain import pairs as life
 from services.matching.domain.pairs import EndReason, Pair
@@ -40,6 +40,7 @@ async def guard_pairs_of_employees(events: Sequence[EmployeeUpdated], tx: Transa
     # these records or is seen by the guard.
     await store.lock_open_programmes(tx)
     moved = await store.remember_employees(tx, events)
+    await run_store.forget_people(tx, [event.employee_id for event in events if event.erased])
     if moved.changed:
         await recheck(tx, await store.living_pairs_of_employees(tx, moved))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import time, timedelta
 
-from services.matching import store
+from services.matching import run_store, store
 from services.matching.decisions import ask_for_run, recheck, settle
 from services.matching.domain import pairs as life
 from shared.database import Database
@@ -48,3 +48,9 @@ async def schedule_daily_runs(database: Database, *, run_at: time) -> None:
         day = (tx.now - timedelta(hours=run_at.hour, minutes=run_at.minute)).date()
         due = await store.programmes_to_schedule(tx, day)
         await ask_for_run(tx, due, "schedule")
+
+
+async def cancel_forgotten_reviews(database: Database) -> None:
+    """Let the people of drafts that no manager looked at be paired by the next run."""
+    async with database.transaction() as tx:
+        await ask_for_run(tx, await run_store.cancel_forgotten_reviews(tx), "review_expired")

@@ -1,73 +1,337 @@
-"""The worker process: numpy and the flow solver live here, for as long as one run takes.
+"""The worker process: people are read, paired and their pairs kept here, one run at a time.
 
-`python -m services.matching.solver` reads a canonical instance from standard input and writes the
-result to standard output, so that the service stays small and its event loop free.
+`python -m services.matching.solver` reads an `Assignment` from standard input, says its progress on
+standard output, and stores the outcome itself. So the service stays small, and its event loop and
+the interpreter's lock are free, however many people there are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+import threading
+import time
+import traceback
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID
 
-from services.matching.domain.instance import from_canonical
-from services.matching.domain.result import Result, from_json, to_json
+from services.matching import run_store, store
+from services.matching.coverage import coverage
+from services.matching.domain.instance import Instance, canonical, instance
+from services.matching.domain.people import Person, Programme
+from services.matching.domain.result import Result
+from services.matching.kernel_cache import environment
+from services.matching.run_store import Outcome, Run
+from services.matching.snapshot import mentioned, snapshot
+from shared.clock import Clock
+from shared.database import Database
 
-Solve: TypeAlias = Callable[[bytes], Awaitable[Result]]
-"""From a canonical instance to its result."""
+Told: TypeAlias = Callable[[str, float], None]
+"""Is told what is done now, and which share of it is over."""
+Solve: TypeAlias = Callable[[Run, datetime, Told], Awaitable[None]]
+"""Solves a run as of a moment, and keeps what it found."""
 
+ON_DEMAND = "manual"
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_MODULE = "services.matching.solver"
+_TELL_EVERY_SECONDS = 0.2
+_OUT_OF_MEMORY = 3
+_MIB = 1024 * 1024
 
 
 class SolverFailed(RuntimeError):  # noqa: N818 - named by the fact
-    """The worker ended without a result."""
+    """The worker ended without a result; `final`: it would do so again."""
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
 
 
-def solver(timeout_seconds: float) -> Solve:
-    """A function that solves in a worker of its own and gives up after a time."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How good is good enough, and what a worker may use."""
 
-    async def solve(text: bytes) -> Result:
-        return await solve_in_worker(text, timeout_seconds)
+    gap: float | None = None
+    """None: as good as the engine thinks right for so many people."""
+    budget_seconds: float | None = None
+    """After which the best found so far is taken."""
+    timeout_seconds: float = 600
+    """After which the worker is ended."""
+    memory_mb: int | None = None
+    """Of address space."""
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a worker is told on its standard input."""
+
+    dsn: str
+    service: str
+    run_id: str
+    attempts: int
+    now: str
+    limits: Limits
+
+
+async def work(
+    database: Database,
+    run_id: UUID,
+    attempts: int,
+    limits: Limits = NO_LIMITS,
+    told: Told = lambda _, __: None,
+) -> None:
+    """Solve a run of this database and keep what was found, if it is still to be solved."""
+    told("snapshot", 0.0)
+    async with database.transaction() as tx:
+        run = await run_store.running(tx, run_id, attempts=attempts)
+        if run is None:
+            return
+        programme = await store.programme(tx, run.programme_id)
+        assert programme is not None
+        given = await snapshot(tx, run, programme)
+        last = await run_store.last_state_hash(tx, run.programme_id)
+    state_hash = given.state_hash
+    if run.trigger != ON_DEMAND and state_hash == last:
+        # Nothing changed since a run that left no admissible pair unused.
+        async with database.transaction() as tx:
+            await run_store.close_run(tx, run_id, "unchanged")
+        return
+    found = _outcome(given, state_hash, limits, told)
+    told("storing", 0.0)
+    with contextlib.suppress(_Overtaken):
+        async with database.transaction() as tx:
+            await run_store.keep_outcome(tx, run, found)
+            await store.lock_programmes(tx, [run.programme_id])
+            if not await run_store.mark_solved(tx, run, found):
+                raise _Overtaken
+
+
+class _Overtaken(Exception):  # noqa: N818 - named by the fact
+    """The run was cancelled, or is another attempt's: nothing is kept."""
+
+
+def _outcome(given: Instance, state_hash: str, limits: Limits, told: Told) -> Outcome:
+    began = time.monotonic()
+    result = _solved(given, limits, told)
+    seconds = time.monotonic() - began
+    return Outcome(
+        result=result,
+        input=canonical(given),
+        state_hash=state_hash,
+        mentions=mentioned(given),
+        coverage=coverage(given, result.matches),
+        seconds=round(seconds, 3),
+        peak_memory_mb=round(_peak_memory_mb(), 1),
+    )
+
+
+def _solved(given: Instance, limits: Limits, told: Told) -> Result:
+    # numpy, the flow solver and numba: never in the service's own process.
+    from services.matching.domain.engine import solve
+
+    budget = limits.budget_seconds
+    until = None if budget is None else time.monotonic() + budget
+    return solve(
+        given,
+        gap=limits.gap,
+        enough=lambda: until is not None and time.monotonic() >= until,
+        told=told,
+    )
+
+
+def _peak_memory_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (_MIB if sys.platform == "darwin" else 1024)
+
+
+def solver(dsn: str, service: str, limits: Limits, kernel_cache: Path | None = None) -> Solve:
+    """A function that solves runs of a database, each in a worker of its own."""
+
+    async def solve(run: Run, now: datetime, told: Told) -> None:
+        await solve_in_worker(
+            Assignment(dsn, service, str(run.run_id), run.attempts, now.isoformat(), limits),
+            told,
+            kernel_cache,
+        )
 
     return solve
 
 
-async def solve_in_worker(text: bytes, timeout_seconds: float) -> Result:
+async def solve_in_worker(
+    given: Assignment, told: Told = lambda _, __: None, kernel_cache: Path | None = None
+) -> None:
     """Solve in a fresh process. Raises SolverFailed; a cancelled caller takes the worker along."""
+    async with _worker(kernel_cache, stdin=PIPE, stdout=PIPE) as worker:
+        limit = given.limits.timeout_seconds
+        try:
+            reason = await asyncio.wait_for(_talk(worker, given, told), limit)
+        except TimeoutError:
+            raise SolverFailed(
+                f"no result within {limit:g} s; raise UPDRAFT_SOLVE_TIMEOUT_SECONDS, or let it"
+                " stop earlier by UPDRAFT_SOLVE_BUDGET_SECONDS",
+                final=True,
+            ) from None
+    if worker.returncode == 0:
+        return
+    if worker.returncode == _OUT_OF_MEMORY:
+        raise SolverFailed(
+            f"it needs more than {given.limits.memory_mb} MB of address space; raise"
+            " UPDRAFT_SOLVER_MEMORY_MB",
+            final=True,
+        )
+    raise SolverFailed(f"worker ended with {worker.returncode}: {reason or 'no message'}")
+
+
+async def warm(kernel_cache: Path | None) -> None:
+    """Have a worker compile what large runs need, unless that was done before."""
+    async with _worker(kernel_cache, "warm") as worker:
+        await worker.wait()
+
+
+@contextlib.asynccontextmanager
+async def _worker(kernel_cache: Path | None, *words: str, **pipes: int) -> Any:
     worker = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        __spec__.name if __spec__ else "services.matching.solver",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | _ONE_THREAD,
+        *("-m", _MODULE, *words),
+        env=os.environ | _ONE_THREAD | environment(kernel_cache),
+        **pipes,  # type: ignore[arg-type]
     )
     try:
-        output, errors = await asyncio.wait_for(worker.communicate(text), timeout_seconds)
-    except TimeoutError:
-        raise SolverFailed(f"no result within {timeout_seconds:g} s") from None
+        yield worker
     finally:
         if worker.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 worker.kill()
             await worker.wait()
-    if worker.returncode != 0:
-        lines = errors.decode(errors="replace").strip().splitlines() or ["no message"]
-        raise SolverFailed(f"worker ended with {worker.returncode}: {lines[-1]}")
-    return await asyncio.to_thread(from_json, output)
+
+
+async def _talk(worker: Process, given: Assignment, told: Told) -> str | None:
+    """Say what to do and listen until the worker ends; returns why it failed, as it says."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    with contextlib.suppress(ConnectionError):
+        worker.stdin.write(json.dumps(asdict(given)).encode() + b"\n")
+        await worker.stdin.drain()
+    reason: str | None = None
+    async for line in worker.stdout:
+        said = json.loads(line)
+        if "failed" in said:
+            reason = said["failed"]
+        else:
+            told(said["doing"], said["share"])
+    await worker.wait()
+    return reason
 
 
 def main() -> None:
-    """Solve what standard input says."""
-    from services.matching.domain.engine import solve
-
+    """Do what standard input says, or warm the kernels."""
     if hasattr(os, "nice"):
         os.nice(5)  # consumers and health come first
-    sys.stdout.buffer.write(to_json(solve(from_canonical(sys.stdin.buffer.read()))))
+    if sys.argv[1:] == ["warm"]:
+        _solved(_everything(), NO_LIMITS, lambda _, __: None)
+        return
+    try:
+        # Before a loop has threads: whoever is not told how much it may use gets no work.
+        document = json.loads(sys.stdin.readline())
+        given = Assignment(**document | {"limits": Limits(**document["limits"])})
+        _limit_memory(given.limits.memory_mb)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        asyncio.run(_work(given))
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)
+    except Exception as error:
+        # No message: it may name people.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        _say({"failed": f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"})
+        sys.exit(1)
+
+
+async def _work(given: Assignment) -> None:
+    now = datetime.fromisoformat(given.now)
+    clock = Clock(start=now, origin=now, speed=0)
+    database = await Database.connect(given.dsn, service=given.service, clock=clock, size=1)
+    try:
+        await work(database, UUID(given.run_id), given.attempts, given.limits, _teller())
+    finally:
+        await database.close()
+
+
+def _limit_memory(megabytes: int | None) -> None:
+    if megabytes is None:
+        return
+    import resource
+
+    with contextlib.suppress(ValueError, OSError):  # not every system knows it
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * _MIB, megabytes * _MIB))
+
+
+def _end_with_parent() -> None:
+    """Nobody waits for the result once the service is gone: the next one starts anew."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _teller() -> Told:
+    last = 0.0
+    lock = threading.Lock()
+
+    def told(doing: str, share: float) -> None:
+        nonlocal last
+        with lock:
+            now = time.monotonic()
+            if share and now - last < _TELL_EVERY_SECONDS:
+                return
+            last = now
+            _say({"doing": doing, "share": share})
+
+    return told
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+_FEW = 501
+"""Of each side; squared, more than the engine keeps in a table."""
+
+
+def _everything() -> Instance:
+    """An instance that is solved by the compiled kernels."""
+    clock = Clock()
+    today = clock.now().date()
+    programme = Programme(
+        UUID(int=0), 1, True, today, today.replace(year=today.year + 1, day=1), min_level_gap=1
+    )
+    return instance(programme, _anybody(), clock.now())
+
+
+def _anybody() -> Iterator[Person]:
+    for number in range(_FEW):
+        for role, level in (("mentor", 1), ("mentee", 3)):
+            yield Person(
+                UUID(int=2 * number + level // 2),
+                f"{role}-{number}",
+                role,  # type: ignore[arg-type]
+                level=level,
+                department=role,
+                languages=frozenset({"en"}),
+                offers={"ai": 1 + number % 5} if role == "mentor" else {},
+                wants={"ai": 1} if role == "mentee" else {},
+            )
 
 
 if __name__ == "__main__":

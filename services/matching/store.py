@@ -1,10 +1,12 @@
-"""Every SQL statement of matching; rows become domain values here."""
+"""What the other services told us, and pairs: rows become domain values here.
+
+Runs are in `run_store`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -12,7 +14,6 @@ from uuid import UUID
 
 import asyncpg
 
-from services.matching.domain.explanation import Unmatched
 from services.matching.domain.hours import in_utc
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Person, Programme, Weights
@@ -27,7 +28,7 @@ from shared.catalogue import (
     ProgrammeFact,
     SessionFact,
 )
-from shared.database import Database, Transaction
+from shared.database import Transaction
 from shared.projections import Projection, Projections
 
 PROJECTIONS = Projections(
@@ -51,17 +52,6 @@ class Moved:
 
     changed: list[str]
     roots: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A matching run that this process carries out."""
-
-    run_id: UUID
-    programme_id: UUID
-    trigger: str
-    attempts: int
-    started_at: datetime
 
 
 async def lock_programmes(tx: Transaction, programme_ids: Iterable[UUID]) -> None:
@@ -567,178 +557,6 @@ async def programmes_to_schedule(tx: Transaction, day: date) -> list[UUID]:
     return [row["programme_id"] for row in rows]
 
 
-async def request_runs(
-    tx: Transaction, runs: Collection[tuple[UUID, UUID]], trigger: str, *, at_once: bool = False
-) -> dict[UUID, UUID]:
-    """Ask for a run per (run id, programme); returns programme → the run that will answer it.
-
-    A run that waits already answers this request too.
-    """
-    rows = await tx.connection.fetch(
-        """
-        INSERT INTO match_runs AS waiting (run_id, programme_id, trigger, state, at_once,
-                                           requested_at)
-        SELECT run_id, programme_id, $3, 'requested', $4, $5
-        FROM unnest($1::uuid[], $2::uuid[]) AS given (run_id, programme_id) ORDER BY programme_id
-        ON CONFLICT (programme_id, state) WHERE state IN ('requested', 'running')
-        DO UPDATE SET
-            at_once = waiting.at_once OR excluded.at_once,
-            trigger = CASE WHEN excluded.at_once THEN excluded.trigger ELSE waiting.trigger END
-        RETURNING programme_id, run_id
-        """,
-        [run_id for run_id, _ in runs],
-        [programme_id for _, programme_id in runs],
-        trigger,
-        at_once,
-        tx.now,
-    )
-    return {row["programme_id"]: row["run_id"] for row in rows}
-
-
-async def programmes_with_due_runs(database: Database, debounce_seconds: float) -> list[UUID]:
-    """Programmes with a run that is due, or that was running when its process died."""
-    rows = await database.pool.fetch(
-        """
-        SELECT DISTINCT programme_id FROM match_runs
-        WHERE state = 'running' OR state = 'requested'
-            AND (at_once OR asked_at <= clock_timestamp() - make_interval(secs => $1))
-        """,
-        debounce_seconds,
-    )
-    return [row["programme_id"] for row in rows]
-
-
-@asynccontextmanager
-async def sole_runner(database: Database, programme_id: UUID) -> AsyncIterator[bool]:
-    """Whether this process alone runs the programme; the lock dies with its connection."""
-    key = f"{database.service}:match-run:{programme_id}"
-    async with database.pool.acquire() as connection:
-        mine = await connection.fetchval(
-            "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", key
-        )
-        try:
-            yield bool(mine)
-        finally:
-            if mine and not connection.is_closed():
-                await connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", key)
-
-
-async def take_run(tx: Transaction, programme_id: UUID) -> Run | None:
-    """Start the programme's due run, or take up the one that a dead process left; None: neither."""
-    row = await tx.connection.fetchrow(
-        """
-        UPDATE match_runs SET state = 'running', attempts = attempts + 1,
-                              started_at = coalesce(started_at, $2)
-        WHERE run_id = (
-            SELECT run_id FROM match_runs
-            WHERE programme_id = $1 AND state IN ('running', 'requested')
-            ORDER BY state DESC LIMIT 1)  -- running before requested
-        RETURNING run_id, programme_id, trigger, attempts, started_at
-        """,
-        programme_id,
-        tx.now,
-    )
-    return Run(**row) if row else None
-
-
-async def close_run(tx: Transaction, run_id: UUID, state: str) -> None:
-    """A run that ends without a result: failed, unchanged or over."""
-    await tx.connection.execute(
-        "UPDATE match_runs SET state = $2, completed_at = $3 WHERE run_id = $1",
-        run_id,
-        state,
-        tx.now,
-    )
-
-
-async def complete_run(
-    tx: Transaction,
-    run_id: UUID,
-    *,
-    programme_version: int,
-    input_hash: str,
-    state_hash: str,
-    proposed: int,
-    dropped: int,
-    mentees_waiting: int,
-    mentors_waiting: int,
-    objective: float,
-) -> None:
-    """Store what a run found."""
-    await tx.connection.execute(
-        """
-        UPDATE match_runs SET state = 'completed', completed_at = $2, programme_version = $3,
-            input_hash = $4, state_hash = $5, proposed = $6, dropped = $7, mentees_waiting = $8,
-            mentors_waiting = $9, objective = $10
-        WHERE run_id = $1
-        """,
-        run_id,
-        tx.now,
-        programme_version,
-        input_hash,
-        state_hash,
-        proposed,
-        dropped,
-        mentees_waiting,
-        mentors_waiting,
-        objective,
-    )
-
-
-async def is_running(tx: Transaction, run_id: UUID) -> bool:
-    """Whether the run is still to be completed."""
-    found = await tx.connection.fetchval(
-        "SELECT true FROM match_runs WHERE run_id = $1 AND state = 'running'", run_id
-    )
-    return bool(found)
-
-
-async def last_state_hash(tx: Transaction, programme_id: UUID) -> str | None:
-    """What the programme's last completed run decided by."""
-    found: str | None = await tx.connection.fetchval(
-        "SELECT state_hash FROM match_runs WHERE programme_id = $1 AND state = 'completed'"
-        " ORDER BY completed_at DESC LIMIT 1",
-        programme_id,
-    )
-    return found
-
-
-async def explain_unmatched(tx: Transaction, run_id: UUID, left_out: Sequence[Unmatched]) -> None:
-    """Keep why these people have no partner, in place of earlier explanations."""
-    await tx.connection.execute(
-        """
-        INSERT INTO unmatched (participant_id, run_id, reasons, explained_at)
-        SELECT participant_id, $2, reasons, $3
-        FROM jsonb_to_recordset($1) AS given (participant_id uuid, reasons jsonb)
-        ORDER BY participant_id
-        ON CONFLICT (participant_id) DO UPDATE SET
-            run_id = excluded.run_id, reasons = excluded.reasons,
-            explained_at = excluded.explained_at
-        """,
-        [
-            {"participant_id": str(each.participant_id), "reasons": each.reasons}
-            for each in left_out
-        ],
-        run_id,
-        tx.now,
-    )
-
-
-async def run_row(tx: Transaction, run_id: UUID) -> asyncpg.Record | None:
-    """A run as the API shows it."""
-    return await tx.connection.fetchrow("SELECT * FROM match_runs WHERE run_id = $1", run_id)
-
-
-async def run_rows(tx: Transaction, programme_id: UUID, limit: int) -> list[asyncpg.Record]:
-    """The newest runs of a programme, newest first, but for those that had nothing to do."""
-    return await tx.connection.fetch(
-        "SELECT * FROM match_runs WHERE programme_id = $1 AND state <> 'unchanged'"
-        " ORDER BY requested_at DESC, run_id DESC LIMIT $2",
-        programme_id,
-        limit,
-    )
-
-
 async def participant_row(tx: Transaction, participant_id: UUID) -> asyncpg.Record | None:
     """A participant with the newest explanation and the number of living pairs."""
     return await tx.connection.fetchrow(
@@ -787,7 +605,7 @@ def _newest(events: Sequence[Versioned], key: Any) -> dict[Any, Versioned]:
 def _programme(row: asyncpg.Record) -> Programme:
     rules = dict(row["rules"])
     return Programme(
-        programme_id=row["programme_id"],
+        programme_id=_plain_id(row["programme_id"]),
         version=row["version"],
         open=row["status"] == "open",
         starts_on=row["starts_on"],
@@ -802,7 +620,7 @@ def _person(row: asyncpg.Record, of: Programme, chains: dict[str, _Chain], day: 
     chain = chains.get(row["employee_id"], _Chain())
     works_from, works_until = in_utc(row["works_from"], row["works_until"], row["timezone"], day)
     return Person(
-        participant_id=row["participant_id"],
+        participant_id=_plain_id(row["participant_id"]),
         employee_id=row["employee_id"],
         role=row["role"],
         status=row["status"],
@@ -832,6 +650,11 @@ def _person(row: asyncpg.Record, of: Programme, chains: dict[str, _Chain], day: 
         waiting_since=row["waiting_since"],
         orphaned=row["orphaned_since"] is not None,
     )
+
+
+def _plain_id(stored: UUID) -> UUID:
+    """The driver has a kind of its own, which the domain need not know."""
+    return UUID(int=stored.int)
 
 
 def _pair(row: asyncpg.Record) -> Pair:

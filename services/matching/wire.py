@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 
 from services.matching.domain.pairs import Pair, Status
-from services.matching.domain.result import Result
+from services.matching.run_store import Finding, Run
 from shared.catalogue import (
     Contribution,
     MatchRunCompleted,
@@ -47,35 +47,22 @@ def pair_event(before: Pair | None, after: Pair) -> PairFact:
     return event(**values, breakdown=breakdown)
 
 
-def run_completed(
-    result: Result,
-    *,
-    run_id: object,
-    programme_id: object,
-    programme_version: int,
-    trigger: str,
-    proposed: int,
-    mentees_waiting: int,
-    mentors_waiting: int,
-    objective: float,
-    input_hash: str,
-    started_at: datetime,
-    completed_at: datetime,
-) -> MatchRunCompleted:
-    """The fact that a run ended, with everybody whom it left without a partner."""
-    return MatchRunCompleted.model_validate(
-        {
-            "run_id": run_id,
-            "programme_id": programme_id,
-            "programme_version": programme_version,
-            "trigger": trigger,
-            "proposed": proposed,
-            "mentees_waiting": mentees_waiting,
-            "mentors_waiting": mentors_waiting,
-            "objective": objective,
-            "input_hash": input_hash,
-            "unmatched": tuple(Unmatched(**asdict(each)) for each in result.unmatched),
-            "started_at": started_at,
-            "completed_at": completed_at,
-        }
+def run_completed(run: Run, found: Finding, completed_at: datetime) -> MatchRunCompleted:
+    """The fact that a run ended, with people whom it left without a partner."""
+    return MatchRunCompleted(
+        run_id=run.run_id,
+        programme_id=run.programme_id,
+        programme_version=found.programme_version,
+        trigger=run.trigger,
+        proposed=found.proposed,
+        mentees_waiting=found.mentees_waiting,
+        mentors_waiting=found.mentors_waiting,
+        objective=found.objective,
+        input_hash=found.input_hash,
+        gap=found.gap,
+        covered=found.covered,
+        coverable=found.coverable,
+        unmatched=tuple(Unmatched(**asdict(each)) for each in found.unmatched),
+        started_at=run.started_at,
+        completed_at=completed_at,
     )

@@ -216,8 +216,14 @@ class MatchRunCompleted(Event):
     """Sum of the proposed pairs' scores."""
     input_hash: str
     """Digest of everything that the result depends on; the same input gives the same pairs."""
+    gap: float | None = None
+    """How far from the best the result may be, as a share; 0 is a proof that there is no better."""
+    covered: int | None = None
+    """Mentees without a partner before for whom the run found one."""
+    coverable: int | None = None
+    """Mentees without a partner before whom any pairing could serve at most."""
     unmatched: tuple[Unmatched, ...] = ()
-    """Who was left without a partner, and why."""
+    """Who was left without a partner, and why: 2,000 people at most, by participant id."""
     started_at: Moment
     """When the run began."""
     completed_at: Moment

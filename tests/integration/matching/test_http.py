@@ -7,7 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.matching.api import router
+from services.matching.api import routers
+from services.matching.settings import Settings
 from shared.auth import Principal, TokenRefused
 from shared.http import add_problem_answers
 from tests.conftest import DatabaseFor
@@ -36,7 +37,9 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     app.state.clock = world.database.clock
     app.state.tokens = _Tokens()
     add_problem_answers(app)
-    app.include_router(router)
+    app.state.settings = Settings()
+    for router in routers:
+        app.include_router(router)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://matching") as client:
         yield client

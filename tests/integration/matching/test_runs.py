@@ -4,26 +4,23 @@ import asyncio
 import random
 import sys
 from collections.abc import Callable, Sequence
-from datetime import time
+from datetime import datetime, time
 from uuid import UUID
 
 import asyncpg
-import psutil
 import pytest
 
 from services.matching import jobs, runs, store
-from services.matching.domain.instance import canonical
 from services.matching.domain.pairs import Pair
-from services.matching.domain.result import Result
 from services.matching.handlers import guard_pairs_of_employees
-from services.matching.solver import SolverFailed, solve_in_worker
+from services.matching.run_store import Run
+from services.matching.solver import SolverFailed, Told
 from shared.catalogue import Event, MatchRunCompleted, PairFact
 from shared.database import Transaction
 from shared.testing import published
 from tests.conftest import DatabaseFor
 from tests.integration.matching.pair_checker import violations
-from tests.integration.matching.world import PROGRAMME, World, participant_id, solve_inline
-from tests.unit.matching.company import crowd
+from tests.integration.matching.world import PROGRAMME, World, participant_id
 
 
 @pytest.fixture
@@ -92,7 +89,7 @@ async def test_a_wave_of_events_is_one_run(world: World) -> None:
     await asyncio.gather(*(world.tell(world.mentor(f"j{n}")) for n in range(10)))
     waiting = await world.database.pool.fetchval("SELECT count(*) FROM match_runs")
     assert waiting == 1
-    await runs.carry_out_due_runs(world.database, solve_inline, debounce_seconds=60)
+    await runs.carry_out_due_runs(world.database, world.solve, debounce_seconds=60)
     assert await _completed(world) == []
     await world.run()
     assert len(await _completed(world)) == 1
@@ -102,9 +99,9 @@ async def test_a_wave_of_events_is_one_run(world: World) -> None:
 async def test_what_happens_while_a_run_solves_is_not_overlooked(world: World, what: str) -> None:
     await world.tell(world.programme(), world.mentor("junior", capacity=2), world.mentee("senior"))
 
-    async def slowly(text: bytes) -> Result:
-        result = await solve_inline(text)
-        assert len(result.matches) == 1
+    async def slowly(run: Run, now: datetime, told: Told) -> None:
+        await world.solve(run, now, told)
+        assert await world.database.pool.fetchval("SELECT count(*) FROM run_pairs") == 1
         news: dict[str, list[Event]] = {
             "leaver": [world.employee("junior", status="left")],
             "line": [world.employee("junior", manager_id="senior")],
@@ -116,7 +113,6 @@ async def test_what_happens_while_a_run_solves_is_not_overlooked(world: World, w
         if what == "capacity":
             await world.database.pool.execute("UPDATE participants SET capacity = 0")
         await world.tell(news[what])
-        return result
 
     await world.run(slowly)
     assert await world.pairs() == []
@@ -131,7 +127,7 @@ async def test_what_happens_while_a_run_solves_is_not_overlooked(world: World, w
 async def test_a_run_whose_process_dies_is_taken_up_again(world: World) -> None:
     await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
 
-    async def dies(text: bytes) -> Result:
+    async def dies(run: Run, now: datetime, told: Told) -> None:
         raise SolverFailed("killed")
 
     with pytest.raises(SolverFailed):
@@ -145,7 +141,7 @@ async def test_a_run_whose_process_dies_is_taken_up_again(world: World) -> None:
 async def test_a_run_that_never_works_is_given_up(world: World) -> None:
     await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
 
-    async def dies(text: bytes) -> Result:
+    async def dies(run: Run, now: datetime, told: Told) -> None:
         raise SolverFailed("killed")
 
     for _ in range(runs.MOST_ATTEMPTS):
@@ -158,35 +154,19 @@ async def test_a_run_that_never_works_is_given_up(world: World) -> None:
 async def test_two_replicas_carry_out_a_run_once(world: World) -> None:
     await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
 
-    async def slowly(text: bytes) -> Result:
+    async def slowly(run: Run, now: datetime, told: Told) -> None:
         await asyncio.sleep(0.2)
-        return await solve_inline(text)
+        await world.solve(run, now, told)
 
     await asyncio.gather(*(world.run(slowly) for _ in range(2)))
     assert len(await _completed(world)) == 1
     assert len(await world.pairs()) == 1
 
 
-async def test_the_worker_finds_what_the_engine_finds() -> None:
-    given = crowd(3, 30, 30)
-    text = canonical(given)
-    assert await solve_in_worker(text, 60) == await solve_inline(text)
-
-
-async def test_a_broken_worker_and_a_slow_one_are_told_and_leave_no_process() -> None:
-    with pytest.raises(SolverFailed, match="worker ended with 1"):
-        await solve_in_worker(b"not json", 60)
-    with pytest.raises(SolverFailed, match="no result within"):
-        await solve_in_worker(canonical(crowd(3, 5, 5)), 0.01)
-    assert not [
-        p for p in psutil.Process().children() if "matching.solver" in " ".join(p.cmdline())
-    ]
-
-
 async def test_the_service_itself_never_loads_the_solver() -> None:
     code = (
         "import sys, services.matching.app;"
-        "print([m for m in ('numpy', 'pylmcf', 'scipy') if m in sys.modules])"
+        "print([m for m in ('numpy', 'numba', 'pylmcf', 'scipy') if m in sys.modules])"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE

@@ -10,10 +10,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 from services.matching import jobs, runs
-from services.matching.domain.engine import solve as solve_here
-from services.matching.domain.instance import from_canonical
-from services.matching.domain.result import Result
 from services.matching.handlers import handlers
+from services.matching.run_store import Run
+from services.matching.solver import Told, work
 from shared.catalogue import (
     EmployeeUpdated,
     Event,
@@ -34,11 +33,6 @@ from shared.testing import deliver, published
 
 PROGRAMME = UUID(int=1)
 NAMESPACE = UUID(int=99)
-
-
-async def solve_inline(text: bytes) -> Result:
-    """The engine without the worker: tests of the protocol need not pay for a process."""
-    return solve_here(from_canonical(text))
 
 
 def participant_id(employee_id: str, programme_id: UUID = PROGRAMME) -> UUID:
@@ -145,8 +139,12 @@ class World:
         flat = [e for each in events for e in ([each] if isinstance(each, Event) else each)]
         return await deliver(handlers, self.database, *flat)
 
-    async def run(self, solve: runs.Solve = solve_inline) -> None:
-        await runs.carry_out_due_runs(self.database, solve, debounce_seconds=0)
+    async def solve(self, run: Run, now: datetime, told: Told) -> None:
+        """The work without the worker: tests of the protocol need not pay for a process."""
+        await work(self.database, run.run_id, run.attempts, told=told)
+
+    async def run(self, solve: runs.Solve | None = None) -> None:
+        await runs.carry_out_due_runs(self.database, solve or self.solve, debounce_seconds=0)
 
     async def tick(self) -> None:
         """What the jobs do."""

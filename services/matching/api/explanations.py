@@ -1,50 +1,21 @@
-"""HTTP in: runs on demand, and the explanation of every pair and of everybody without one."""
+"""The explanation of every pair and of everybody without one."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from services.matching import store
-from services.matching.decisions import ask_for_run
+from services.matching.api.access import Anyone, unknown
 from services.matching.domain.pairs import Pair
 from shared.catalogue import Contribution
-from shared.http import Principal, Problem, TransactionRoute, Tx, require
+from shared.http import Principal, TransactionRoute, Tx
 
 router = APIRouter(route_class=TransactionRoute, tags=["matching"])
-
-Manager = Annotated[Principal, Depends(require("programme_manager"))]
-Reader = Annotated[Principal, Depends(require("programme_manager", "auditor"))]
-Anyone = Annotated[Principal, Depends(require("participant", "programme_manager", "auditor"))]
-
-
-class RunAccepted(BaseModel):
-    """The run that will be carried out."""
-
-    run_id: UUID
-
-
-class RunState(BaseModel):
-    """A matching run: requested, running, completed, failed, unchanged or over."""
-
-    run_id: UUID
-    programme_id: UUID
-    trigger: str
-    state: str
-    requested_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
-    programme_version: int | None
-    input_hash: str | None
-    proposed: int | None
-    dropped: int | None
-    mentees_waiting: int | None
-    mentors_waiting: int | None
-    objective: float | None
 
 
 class PairExplanation(BaseModel):
@@ -74,44 +45,13 @@ class ParticipantExplanation(BaseModel):
     reasons: dict[str, int]
 
 
-@router.post("/programmes/{programme_id}/match-runs", status_code=202)
-async def start_run(programme_id: UUID, tx: Tx, _: Manager) -> RunAccepted:
-    """Ask for a matching run now; a run that waits already is brought forward."""
-    programme = await store.programme(tx, programme_id)
-    if programme is None:
-        raise _unknown("programme")
-    if programme.over_on(tx.now.date()):
-        raise Problem(409, "programme_id", "The programme is over.", remedy="Open a new programme.")
-    runs = await ask_for_run(tx, [programme_id], "manual", at_once=True)
-    return RunAccepted(run_id=runs[programme_id])
-
-
-@router.get("/programmes/{programme_id}/match-runs")
-async def list_runs(
-    programme_id: UUID, tx: Tx, _: Reader, limit: Annotated[int, Query(ge=1, le=500)] = 50
-) -> list[RunState]:
-    """The programme's runs, newest first."""
-    if await store.programme(tx, programme_id) is None:
-        raise _unknown("programme")
-    return [_run(row) for row in await store.run_rows(tx, programme_id, limit)]
-
-
-@router.get("/match-runs/{run_id}")
-async def show_run(run_id: UUID, tx: Tx, _: Reader) -> RunState:
-    """One run and what it found."""
-    row = await store.run_row(tx, run_id)
-    if row is None:
-        raise _unknown("run")
-    return _run(row)
-
-
 @router.get("/pairs/{pair_id}/explanation")
 async def explain_pair(pair_id: UUID, tx: Tx, who: Anyone) -> PairExplanation:
     """What each factor added to a pair's score, in plain words."""
     found = await store.pairs(tx, [pair_id])
     pair = found[0] if found else None
     if pair is None or not _may_see(who, *_told_of(pair)):
-        raise _unknown("pair")
+        raise unknown("pair")
     return PairExplanation(
         pair_id=pair.pair_id,
         programme_id=pair.programme_id,
@@ -129,7 +69,7 @@ async def explain_participant(participant_id: UUID, tx: Tx, who: Anyone) -> Part
     """Why a participant has no partner, by the newest run that left them without one."""
     row = await store.participant_row(tx, participant_id)
     if row is None or not _may_see(who, row["employee_id"]):
-        raise _unknown("participant")
+        raise unknown("participant")
     waiting = row["status"] == "ready" and row["living_pairs"] == 0
     reasons = dict(row["reasons"] or {}) if waiting else {}
     return ParticipantExplanation(
@@ -166,17 +106,6 @@ def _discreet(reasons: dict[str, int]) -> dict[str, int]:
     if "blocked" in reasons:
         told["capacity"] = told.get("capacity", 0) + reasons["blocked"]
     return told
-
-
-def _unknown(what: str) -> Problem:
-    return Problem(
-        404, f"{what}_id", f"There is no {what} with this id that you may see.",
-        remedy="Check the id.",
-    )  # fmt: skip
-
-
-def _run(row: Any) -> RunState:
-    return RunState.model_validate({name: row[name] for name in RunState.model_fields})
 
 
 def _contribution(part: Any) -> Contribution:

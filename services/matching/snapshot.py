@@ -1,0 +1,70 @@
+"""What a run decides by, read from the store at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from services.matching import lock_store, store
+from services.matching.domain.instance import Instance, instance
+from services.matching.domain.people import Person, Programme, Weights
+from services.matching.run_store import Couple, Run
+from shared.database import Transaction
+
+
+async def snapshot(tx: Transaction, run: Run, programme: Programme) -> Instance:
+    """The instance that a run of this programme solves now."""
+    programme = with_changes(programme, run.asked.changes)
+    people = await store.people(tx, programme)
+    apart = await lock_store.couples_locked(tx, programme.programme_id, "apart")
+    people = lock_store.kept_apart(people, [*apart, *run.asked.apart])
+    previous: list[Couple] = []
+    if run.asked.replan:
+        previous = await lock_store.living_couples(tx, programme.programme_id)
+        people = _unpaired(people, previous)
+    held = await lock_store.couples_in_review(tx, programme.programme_id)
+    people = _holding(people, held)
+    together = await lock_store.couples_locked(tx, programme.programme_id, "together")
+    return instance(programme, people.values(), tx.now, locked=together, previous=previous)
+
+
+def with_changes(programme: Programme, changes: Mapping[str, Any]) -> Programme:
+    """The programme with other rules."""
+    values = dict(changes)
+    if "weights" in values:
+        values["weights"] = Weights(**values["weights"])
+    return replace(programme, **values)
+
+
+def mentioned(given: Instance) -> list[str]:
+    """Every employee who is named in an instance."""
+    names: set[str] = set()
+    for person in (*given.mentors, *given.mentees):
+        names.add(person.employee_id)
+        names.update(person.direct_managers, person.managers, person.blocks, person.met)
+    return sorted(names)
+
+
+def _unpaired(people: Mapping[UUID, Person], couples: Iterable[Couple]) -> dict[UUID, Person]:
+    """The people as if these couples had never met."""
+    free = dict(people)
+    for mentor_id, mentee_id in couples:
+        mentor, mentee = free.get(mentor_id), free.get(mentee_id)
+        for one, other in ((mentor, mentee), (mentee, mentor)):
+            if one is not None:
+                met = one.met - {other.employee_id} if other is not None else one.met
+                free[one.participant_id] = replace(one, taken=max(0, one.taken - 1), met=met)
+    return free
+
+
+def _holding(people: Mapping[UUID, Person], couples: Iterable[Couple]) -> dict[UUID, Person]:
+    """The people with a seat taken for each of these couples."""
+    holding = dict(people)
+    for couple in couples:
+        for participant_id in couple:
+            person = holding.get(participant_id)
+            if person is not None:
+                holding[participant_id] = replace(person, taken=person.taken + 1)
+    return holding
