@@ -106,15 +106,14 @@ def changed(given: Instance, change: Change) -> Instance:
         return replace(given, programme=replace(programme, **{change.field: change.after}))
     return replace(
         given,
-        **{
-            side: tuple(
-                changed_person(person, change)
-                if person.participant_id == change.participant_id
-                else person
-                for person in getattr(given, side)
-            )
-            for side in ("mentors", "mentees")
-        },
+        mentors=tuple(_with(change, person) for person in given.mentors),
+        mentees=tuple(_with(change, person) for person in given.mentees),
+    )
+
+
+def _with(change: Change, person: Person) -> Person:
+    return (
+        changed_person(person, change) if person.participant_id == change.participant_id else person
     )
 
 

@@ -9,18 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 from uuid import UUID
 
 import numpy as np
 
-from services.matching.domain.all_pairs import AllPairs, Flags, Nearest, Pricing, Told
+from services.matching.domain.all_pairs import (
+    AllPairs,
+    Flags,
+    Nearest,
+    Pricing,
+    TabledPairs,
+    Told,
+)
 from services.matching.domain.assignment import assign
+from services.matching.domain.bottlenecks import bottlenecks
 from services.matching.domain.certificate import certificate
+from services.matching.domain.changes import Change, Kind, Remedy, changed
 from services.matching.domain.explanation import Unmatched, reasons_by_number
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Market, Prices, Proof, proof
 from services.matching.domain.people import Person
-from services.matching.domain.problem import all_pairs, floor_of, market_of, with_locks
+from services.matching.domain.problem import Locks, all_pairs, floor_of, market_of, with_locks
+from services.matching.domain.remedies import further_seats, remedies, without_changes
 from services.matching.domain.result import Alternative, Match, Result, Stopped
 from services.matching.domain.result import Prices as StatedPrices
 from services.matching.domain.scoring import UNITS_PER_POINT, fit
@@ -54,9 +65,12 @@ def solve(
     found = _search(pairs, market, asked, enough, told)
     matches = [*_locked_matches(given, locks.formed), *_matches(rest, market, found)]
     matches.sort(key=lambda match: (-match.fit.score, match.mentor_id, match.mentee_id))
+    unmatched = _unmatched(rest, pairs, found.chosen)
+    told("changes", 0.0)
+    outlook = _outlook(given, locks, market, pairs, found, asked, unmatched)
     return Result(
         matches=tuple(matches),
-        unmatched=_unmatched(rest, pairs, found.chosen),
+        unmatched=unmatched,
         certificate=replace(
             certificate(
                 given,
@@ -70,6 +84,9 @@ def solve(
         ),
         prices=_stated(rest, found.prices),
         refused_locks=locks.refused,
+        remedies=outlook.remedies,
+        not_examined=outlook.not_examined,
+        bottlenecks=bottlenecks(rest, {each.participant_id for each in unmatched}),
     )
 
 
@@ -185,6 +202,59 @@ def _unmatched(given: Instance, pairs: AllPairs, chosen: Edges) -> tuple[Unmatch
         )
         for place in np.flatnonzero(left).tolist()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What would serve those left out, as far as it was looked for."""
+
+    remedies: tuple[Remedy, ...]
+    not_examined: tuple[Kind, ...]
+
+
+def _outlook(
+    given: Instance,
+    locks: Locks,
+    market: Market,
+    pairs: AllPairs,
+    found: _Found,
+    asked: float,
+    unmatched: tuple[Unmatched, ...],
+) -> _Outlook:
+    if found.proof.unproven or asked >= 1:
+        return _Outlook(without_changes(unmatched), get_args(Kind))
+
+    def served_under(change: Change) -> frozenset[UUID]:
+        return _served(changed(given, change), asked)
+
+    many = not isinstance(pairs, TabledPairs)
+    not_examined: tuple[Kind, ...] = ("department", "level") if many else ()
+    seats: dict[UUID, Change] = {}
+    # Who gets a seat is a question of scores: only a new run that is the best gives it surely.
+    if asked == 0 and not found.pricing.excess.any():
+        claimed = {each for lock in locks.refused for each in (lock.mentor_id, lock.mentee_id)}
+        seats = further_seats(
+            locks.rest, pairs, market, found.chosen, found.prices, found.pricing, unmatched, claimed
+        )
+    else:
+        not_examined = ("seat", *not_examined)
+    return _Outlook(
+        remedies(
+            locks.rest, unmatched, found.chosen, seats, None if many else served_under, many=many
+        ),
+        not_examined,
+    )
+
+
+def _served(given: Instance, gap: float) -> frozenset[UUID]:
+    """Everybody to whom a run gives somebody."""
+    locks = with_locks(given)
+    rest, pairs = locks.rest, all_pairs(locks.rest)
+    chosen = _search(pairs, market_of(rest), gap, lambda: False, lambda _, __: None).chosen
+    ids = {each for pair in locks.formed for each in pair}
+    ids.update(rest.mentees[row].participant_id for row in chosen.mentee.tolist())
+    ids.update(rest.mentors[column].participant_id for column in chosen.mentor.tolist())
+    return frozenset(ids)
 
 
 def _left(people: Sequence[Person], served: Iterable[int], given: Instance) -> Flags:

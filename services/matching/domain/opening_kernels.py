@@ -1,0 +1,314 @@
+"""The same as `openings` for many people: compiled loops, shared by as many threads as cores.
+
+The tests hold them to `openings` person by person.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from services.matching.domain.changes import MOST_MINUTES, STEP_MINUTES
+from services.matching.domain.features import Features, Ints, Lists, features
+from services.matching.domain.instance import Instance
+from services.matching.domain.openings import MOST_STEPS, Openings, Side, answering_topics
+
+Flags = NDArray[np.bool_]
+
+_ROWS_AT_ONCE = 128
+_DAY = 1440
+_NO_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
+_STEP, _MOST = STEP_MINUTES, MOST_MINUTES
+
+
+class Case(NamedTuple):
+    """What the loops go over and by: rows are people, columns their counterparts."""
+
+    features: Features
+    sense: int
+    """1 where rows are mentees, who must be above; -1 where they are mentors."""
+    asks: Lists
+    answers: Lists
+    min_gap: int
+    min_overlap: int
+    different_department: bool
+    languages: Lists
+    """Class of columns → languages."""
+    topics: Lists
+    """Column → what a row may name to have a topic in common."""
+
+
+class Found(NamedTuple):
+    """What `Openings` holds, by row."""
+
+    possible: Ints
+    later: Ints
+    earlier: Ints
+    language: Ints
+    """(rows, 2): which one, and how many; none where 0."""
+    topic: Ints
+    department: Ints
+    level: Ints
+
+
+def openings(side: Side) -> list[Openings]:
+    """Of each person."""
+    case, languages, topics = _case(side)
+    rows = len(side.people)
+    found = Found(
+        *(
+            np.zeros((rows, *shape), np.int32)
+            for shape in ((), (MOST_STEPS + 1,), (MOST_STEPS + 1,), (2,), (2,), (), ())
+        )
+    )
+
+    def look(start: int, stop: int) -> None:
+        find_openings(case, start, stop, len(languages), len(topics), found)
+
+    _over_all(rows, look)
+
+    def word(words: Sequence[str], best: Ints) -> tuple[str, int] | None:
+        return (words[best[0]], int(best[1])) if best[1] else None
+
+    return [
+        Openings(
+            int(found.possible[row]),
+            tuple(found.later[row].tolist()),
+            tuple(found.earlier[row].tolist()),
+            word(languages, found.language[row]),
+            word(topics, found.topic[row]),
+            int(found.department[row]),
+            int(found.level[row]),
+        )
+        for row in range(rows)
+    ]
+
+
+def reachable(side: Side, left: Collection[int], held: Sequence[Collection[int]]) -> list[int]:
+    """Places of counterparts with a seat left, or whose seat's holder can move to one that is."""
+    case, _, _ = _case(side)
+    columns = case.features.column_of
+    column_at = np.argsort(columns)
+    holds = _lists([sorted(column_at[list(each)].tolist()) for each in held])
+    reached = np.zeros(len(columns), np.bool_)
+    fresh = reached.copy()
+    fresh[column_at[list(left)]] = True
+    rows = len(side.people)
+    while fresh.any():
+        reached |= fresh
+        moves = np.zeros(rows, np.bool_)
+
+        def look(start: int, stop: int) -> None:
+            find_moves(case, start, stop, holds, reached, fresh, moves)  # noqa: B023
+
+        _over_all(rows, look)
+        fresh = np.zeros(len(columns), np.bool_)
+        fresh[holds.item[np.repeat(moves, np.diff(holds.start))]] = True
+        fresh &= ~reached
+    return sorted(columns[reached].tolist())
+
+
+def _case(side: Side) -> tuple[Case, Sequence[str], Sequence[str]]:
+    programme = side.programme
+    # Features know no roles: rows stand where mentees do.
+    f = features(Instance(programme, tuple(side.counterparts), tuple(side.people), _NO_MOMENT))
+    counterparts = [side.counterparts[place] for place in f.column_of]
+    languages, spoken = _words([counterparts[first].languages for first in f.class_start[:-1]])
+    topics, answering = _words([answering_topics(each) for each in counterparts])
+    senior = side.role == "mentee"
+    case = Case(
+        f,
+        1 if senior else -1,
+        f.wants if senior else f.offers,
+        f.offered if senior else f.wanted,
+        programme.min_level_gap,
+        programme.min_overlap_minutes,
+        programme.different_department,
+        spoken,
+        answering,
+    )
+    return case, languages, topics
+
+
+def _words(some: Sequence[Iterable[str]]) -> tuple[Sequence[str], Lists]:
+    words = sorted({word for each in some for word in each})
+    number = {word: place for place, word in enumerate(words)}
+    return words, _lists([[number[word] for word in each] for each in some])
+
+
+def _lists(some: Sequence[Sequence[int]]) -> Lists:
+    start = np.zeros(len(some) + 1, np.int64)
+    np.cumsum([len(each) for each in some], out=start[1:])
+    items = np.array([item for each in some for item in each], np.int32)
+    return Lists(start, items, np.ones_like(items))
+
+
+def _over_all(rows: int, look: Callable[[int, int], None]) -> None:
+    starts = range(0, rows, _ROWS_AT_ONCE)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    with ThreadPoolExecutor(cores) as threads:
+        list(threads.map(lambda start: look(start, min(start + _ROWS_AT_ONCE, rows)), starts))
+
+
+@njit(cache=True, nogil=True)
+def _minutes_lacking(f: Features, row: int, kind: int, least: int) -> tuple[int, int, int]:
+    """Common minutes; how much longer the row would have to work, in the evening or morning."""
+    starts, ends = f.row_hours[row, 0], f.row_hours[row, 1]
+    common, later, earlier = 0, _DAY, _DAY
+    for days in (-_DAY, 0, _DAY):
+        first, last = f.class_hours[kind, 0] + days, f.class_hours[kind, 1] + days
+        common = max(common, min(ends, last) - max(starts, first))
+        if last - max(starts, first) >= least:
+            later = min(later, max(starts, first) + least - ends)
+        if min(ends, last) - first >= least:
+            earlier = min(earlier, starts + least - min(ends, last))
+    return common, later, earlier
+
+
+@njit(cache=True, nogil=True)
+def _steps(minutes: int, most: int) -> int:
+    steps = -(-minutes // _STEP)
+    return steps if 0 < steps * _STEP <= most else 0
+
+
+@njit(cache=True, nogil=True)
+def _share_a_language(f: Features, row: int, kind: int) -> bool:
+    for word in range(f.row_languages.shape[1]):
+        if f.row_languages[row, word] & f.class_languages[kind, word]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _mark(case: Case, row: int, answered: Flags, barred: Flags) -> None:
+    """Which columns have a topic in common with a row, and which must never meet it."""
+    f = case.features
+    answered[:] = False
+    barred[:] = False
+    for n in range(case.asks.start[row], case.asks.start[row + 1]):
+        topic = case.asks.item[n]
+        for a in range(case.answers.start[topic], case.answers.start[topic + 1]):
+            answered[case.answers.item[a]] = True
+    for n in range(f.apart.start[row], f.apart.start[row + 1]):
+        barred[f.apart.item[n]] = True
+    for n in range(f.bosses.start[row], f.bosses.start[row + 1]):
+        boss = f.bosses.item[n]
+        for a in range(f.teams.start[boss], f.teams.start[boss + 1]):
+            barred[f.teams.item[a]] = True
+
+
+@njit(cache=True, nogil=True)
+def _same_department(case: Case, row: int, column: int) -> bool:
+    f = case.features
+    there = f.places[f.place_of_column[column], 0]
+    return case.different_department and there == f.row_place[row, 0]
+
+
+@njit(cache=True, nogil=True)
+def _keep_most(counts: Ints, best: Ints) -> None:
+    """The place of the highest count, the first of equals, and the count."""
+    for place in range(len(counts)):
+        if counts[place] > best[1]:
+            best[0] = place
+            best[1] = counts[place]
+
+
+@njit(cache=True, nogil=True)
+def find_openings(
+    case: Case, start: int, stop: int, languages: int, topics: int, found: Found
+) -> None:
+    """Count, for these rows, the columns that lack one thing only."""
+    f = case.features
+    columns = len(f.column_of)
+    answered, barred = np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
+    by_language, by_topic = np.zeros(languages, np.int32), np.zeros(topics, np.int32)
+    for row in range(start, stop):
+        _mark(case, row, answered, barred)
+        by_language[:] = 0
+        by_topic[:] = 0
+        most = min(_MOST, _DAY - (f.row_hours[row, 1] - f.row_hours[row, 0]))
+        for kind in range(len(f.class_start) - 1):
+            lacking = case.min_gap - case.sense * (f.row_level[row] - f.class_level[kind])
+            common, later, earlier = _minutes_lacking(f, row, kind, case.min_overlap)
+            level = lacking > 0
+            time = common < case.min_overlap
+            language = not _share_a_language(f, row, kind)
+            if level + time + language > 1 or lacking > 1:
+                continue
+            alone = 0
+            for column in range(f.class_start[kind], f.class_start[kind + 1]):
+                if barred[column]:
+                    continue
+                department = _same_department(case, row, column)
+                if department and not answered[column]:
+                    continue
+                if not department and answered[column]:
+                    alone += 1
+                elif level or time or language:
+                    continue
+                elif department:
+                    found.department[row] += 1
+                else:
+                    for n in range(case.topics.start[column], case.topics.start[column + 1]):
+                        by_topic[case.topics.item[n]] += 1
+            if level:
+                found.level[row] += alone
+            elif time:
+                found.later[row, _steps(later, most)] += alone
+                found.earlier[row, _steps(earlier, most)] += alone
+            elif language:
+                for n in range(case.languages.start[kind], case.languages.start[kind + 1]):
+                    by_language[case.languages.item[n]] += alone
+            else:
+                found.possible[row] += alone
+        found.later[row, 0] = 0
+        found.earlier[row, 0] = 0
+        _keep_most(by_language, found.language[row])
+        _keep_most(by_topic, found.topic[row])
+
+
+@njit(cache=True, nogil=True)
+def find_moves(
+    case: Case, start: int, stop: int, holds: Lists, reached: Flags, fresh: Flags, moves: Flags
+) -> None:
+    """Mark rows that could move from a column not reached to one reached just now."""
+    f = case.features
+    columns = len(f.column_of)
+    answered, barred = np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
+    for row in range(start, stop):
+        settled = True
+        for n in range(holds.start[row], holds.start[row + 1]):
+            settled = settled and reached[holds.item[n]]
+        if settled:
+            continue
+        _mark(case, row, answered, barred)
+        for n in range(holds.start[row], holds.start[row + 1]):
+            barred[holds.item[n]] = True
+        moves[row] = _reaches(case, row, fresh, answered, barred)
+
+
+@njit(cache=True, nogil=True)
+def _reaches(case: Case, row: int, fresh: Flags, answered: Flags, barred: Flags) -> bool:
+    f = case.features
+    for kind in range(len(f.class_start) - 1):
+        if case.sense * (f.row_level[row] - f.class_level[kind]) < case.min_gap:
+            continue
+        common, _, _ = _minutes_lacking(f, row, kind, case.min_overlap)
+        if common < case.min_overlap or not _share_a_language(f, row, kind):
+            continue
+        for column in range(f.class_start[kind], f.class_start[kind + 1]):
+            if (
+                fresh[column]
+                and answered[column]
+                and not barred[column]
+                and not _same_department(case, row, column)
+            ):
+                return True
+    return False
