@@ -7,9 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import pytest
+from asyncpg import UniqueViolationError
+
 from services.registration import participation
 from services.registration.domain.participation import default_profile
 from services.registration.handlers.pairs import remember_pairs
+from services.registration.store import directory
 from shared.catalogue import PairEnded
 
 if TYPE_CHECKING:
@@ -52,3 +56,14 @@ async def test_a_booking_waits_for_the_end_of_its_pair(front: Front, company: Co
         await asyncio.sleep(LONG_ENOUGH_SECONDS)
         assert not booking.done()
     assert (await booking).status_code == 409
+
+
+async def test_who_was_unknown_to_two_at_a_time_is_not_written_over(front: Front) -> None:
+    async with front.database.transaction() as tx:
+        people = await directory.lock_people(tx.connection, ["junior"])
+        await front.hire("junior", 2)
+        older = people["junior"]._replace(sequence=0)
+        with pytest.raises(UniqueViolationError):
+            await directory.save_people(tx.connection, [(people["junior"], older)])
+    sequence = await front.database.pool.fetchval("SELECT sequence FROM hr_records")
+    assert sequence == front.sequence

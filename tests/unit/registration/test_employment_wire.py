@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from pydantic import ValidationError
 
+from services.registration.domain.directory import Person, recorded
 from services.registration.handlers.hr import hr_record
-from shared.catalogue import EmployeeRecorded
+from shared.catalogue import ContactUpdated, EmployeeRecorded, EmployeeUpdated
 from shared.catalogue.hr import HrEmail
 from shared.envelope import describe, json_value
 
@@ -142,3 +144,16 @@ def test_an_address_is_judged_as_the_library_judges_it(local: str, domain: str) 
             HrEmail(value=address)
     else:
         assert HrEmail(value=address).value == expected
+
+
+def test_what_is_published_without_being_validated_again_is_valid() -> None:
+    names = {"givenName": "x" * 299, "familyName": "cut at the space before it"}
+    said = hr_record(read(name=names, emails=[{"value": "e1@Example.org"}], skills=["SQL"]))
+    person = recorded(Person("e1"), said, today=date(2026, 1, 5), managers={})
+    assert person.employee
+    assert person.contact
+    employee = EmployeeUpdated.trusted({**person.employee._asdict(), "received_at": None})
+    contact = ContactUpdated.trusted(person.contact._asdict())
+
+    assert EmployeeUpdated.model_validate_json(json_value(employee)) == employee
+    assert ContactUpdated.model_validate_json(json_value(contact)) == contact
