@@ -295,6 +295,9 @@ _EXAMPLES: tuple[Event, ...] = (
         mentors_waiting=0,
         objective=2894.5,
         input_hash="9f2c6c1e5ab04d5f8f1b7a62c9f0d3e1",
+        gap=0.0,
+        covered=41,
+        coverable=41,
         unmatched=(
             Unmatched(
                 participant_id=_id(12), role="mentee", reasons={"capacity": 38, "level_gap": 3}

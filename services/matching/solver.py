@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -186,7 +187,7 @@ async def solve_in_worker(
             ) from None
     if worker.returncode == 0:
         return
-    if worker.returncode == _OUT_OF_MEMORY:
+    if worker.returncode in (_OUT_OF_MEMORY, -signal.SIGABRT):
         raise SolverFailed(
             f"it needs more than {given.limits.memory_mb} MB of address space; raise"
             " UPDRAFT_SOLVER_MEMORY_MB",
@@ -250,9 +251,9 @@ def main() -> None:
         _limit_memory(given.limits.memory_mb)
         threading.Thread(target=_end_with_parent, daemon=True).start()
         asyncio.run(_work(given))
-    except MemoryError:
-        os._exit(_OUT_OF_MEMORY)
     except Exception as error:
+        if _is_short_of_memory(error):
+            os._exit(_OUT_OF_MEMORY)
         # No message: it may name people.
         place = traceback.extract_tb(error.__traceback__)[-1]
         _say({"failed": f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"})
@@ -276,6 +277,13 @@ def _limit_memory(megabytes: int | None) -> None:
 
     with contextlib.suppress(ValueError, OSError):  # not every system knows it
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * _MIB, megabytes * _MIB))
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    """Libraries that no longer fit, and threads, have errors of their own."""
+    return isinstance(error, MemoryError) or any(
+        sign in str(error) for sign in ("failed to map", "allocate memory", "start new thread")
+    )
 
 
 def _end_with_parent() -> None:

@@ -1,28 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from services.matching.api import routers
-from services.matching.settings import Settings
-from shared.auth import Principal, TokenRefused
-from shared.http import add_problem_answers
 from tests.conftest import DatabaseFor
+from tests.integration.matching.http import as_, client_of
 from tests.integration.matching.world import PROGRAMME, World, participant_id
-
-
-class _Tokens:
-    """Takes `role[:employee]` for a token."""
-
-    async def verify(self, token: str) -> Principal:
-        role, _, employee_id = token.partition(":")
-        if role == "forged":
-            raise TokenRefused("The token is not valid; get a new one from the issuer.")
-        return Principal(token, frozenset({role}), employee_id or None)
 
 
 @pytest.fixture
@@ -31,22 +16,8 @@ async def world(database_for: DatabaseFor) -> World:
 
 
 @pytest.fixture
-async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
-    app.state.database = world.database
-    app.state.clock = world.database.clock
-    app.state.tokens = _Tokens()
-    add_problem_answers(app)
-    app.state.settings = Settings()
-    for router in routers:
-        app.include_router(router)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://matching") as client:
-        yield client
-
-
-def _as(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+def http(world: World) -> httpx.AsyncClient:
+    return client_of(world)
 
 
 async def test_a_manager_starts_a_run_and_reads_its_result(
@@ -54,15 +25,15 @@ async def test_a_manager_starts_a_run_and_reads_its_result(
 ) -> None:
     await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
     url = f"/programmes/{PROGRAMME}/match-runs"
-    key = _as("programme_manager") | {"Idempotency-Key": "once"}
+    key = as_("programme_manager") | {"Idempotency-Key": "once"}
     answer = await http.post(url, headers=key)
     assert answer.status_code == 202
     run_id = answer.json()["run_id"]
     assert (await http.post(url, headers=key)).json()["run_id"] == run_id
     await world.run()
-    run = (await http.get(f"/match-runs/{run_id}", headers=_as("auditor"))).json()
+    run = (await http.get(f"/match-runs/{run_id}", headers=as_("auditor"))).json()
     assert (run["state"], run["proposed"], run["trigger"]) == ("completed", 1, "manual")
-    listed = (await http.get(url, headers=_as("auditor"))).json()
+    listed = (await http.get(url, headers=as_("auditor"))).json()
     assert [each["run_id"] for each in listed] == [run_id]
 
 
@@ -72,9 +43,9 @@ async def test_a_run_on_demand_happens_even_when_nothing_changed(
     await world.tell(world.programme(), world.mentor("junior"))
     url = f"/programmes/{PROGRAMME}/match-runs"
     for _ in range(2):
-        await http.post(url, headers=_as("programme_manager"))
+        await http.post(url, headers=as_("programme_manager"))
         await world.run()
-    listed = (await http.get(url, headers=_as("programme_manager"))).json()
+    listed = (await http.get(url, headers=as_("programme_manager"))).json()
     assert [each["state"] for each in listed] == ["completed", "completed"]
 
 
@@ -84,12 +55,12 @@ async def test_a_pair_is_explained_to_its_people_and_to_nobody_else(
     pair = await world.two()
     url = f"/pairs/{pair.pair_id}/explanation"
     for token in ("participant:junior", "participant:senior", "programme_manager", "auditor"):
-        answer = await http.get(url, headers=_as(token))
+        answer = await http.get(url, headers=as_(token))
         assert answer.status_code == 200
         told = answer.json()
         assert told["score"] == pytest.approx(sum(part["points"] for part in told["breakdown"]))
         assert told["topics"] == ["ai"]
-    assert (await http.get(url, headers=_as("participant:other"))).status_code == 404
+    assert (await http.get(url, headers=as_("participant:other"))).status_code == 404
 
 
 async def test_everybody_without_a_partner_is_told_why(
@@ -103,12 +74,12 @@ async def test_everybody_without_a_partner_is_told_why(
     )
     await world.run()
     url = f"/participants/{participant_id('senior')}/explanation"
-    told = (await http.get(url, headers=_as("programme_manager"))).json()
+    told = (await http.get(url, headers=as_("programme_manager"))).json()
     assert (told["waiting"], told["living_pairs"]) == (True, 0)
     assert told["reasons"] == {"blocked": 1, "no_common_language": 1}
-    own = (await http.get(url, headers=_as("participant:senior"))).json()
+    own = (await http.get(url, headers=as_("participant:senior"))).json()
     assert own["reasons"] == {"capacity": 1, "no_common_language": 1}
-    assert (await http.get(url, headers=_as("participant:junior"))).status_code == 404
+    assert (await http.get(url, headers=as_("participant:junior"))).status_code == 404
 
 
 async def test_whoever_has_a_partner_has_no_reasons(http: httpx.AsyncClient, world: World) -> None:
@@ -117,7 +88,7 @@ async def test_whoever_has_a_partner_has_no_reasons(http: httpx.AsyncClient, wor
     await world.tell(world.mentor("junior"))
     await world.run()
     url = f"/participants/{participant_id('senior')}/explanation"
-    told = (await http.get(url, headers=_as("participant:senior"))).json()
+    told = (await http.get(url, headers=as_("participant:senior"))).json()
     assert (told["waiting"], told["living_pairs"], told["reasons"]) == (False, 1, {})
 
 
@@ -125,6 +96,20 @@ ENDPOINTS = [
     ("POST", f"/programmes/{PROGRAMME}/match-runs", {"programme_manager"}),
     ("GET", f"/programmes/{PROGRAMME}/match-runs", {"programme_manager", "auditor"}),
     ("GET", f"/match-runs/{UUID(int=9)}", {"programme_manager", "auditor"}),
+    ("POST", f"/match-runs/{UUID(int=9)}/cancel", {"programme_manager"}),
+    ("GET", f"/match-runs/{UUID(int=9)}/certificate", {"auditor"}),
+    ("GET", f"/match-runs/{UUID(int=9)}/pairs", {"programme_manager", "auditor"}),
+    (
+        "GET",
+        f"/match-runs/compare?left={UUID(int=9)}&right={UUID(int=8)}",
+        {"programme_manager", "auditor"},
+    ),
+    ("GET", f"/programmes/{PROGRAMME}/pair-locks", {"programme_manager", "auditor"}),
+    (
+        "DELETE",
+        f"/programmes/{PROGRAMME}/pair-locks?mentor_id={UUID(int=9)}&mentee_id={UUID(int=8)}",
+        {"programme_manager"},
+    ),
     ("GET", f"/pairs/{UUID(int=9)}/explanation", {"participant:x", "programme_manager", "auditor"}),
     (
         "GET",
@@ -139,9 +124,9 @@ async def test_nobody_gets_in_without_the_right_token(
     http: httpx.AsyncClient, method: str, url: str, allowed: set[str]
 ) -> None:
     assert (await http.request(method, url)).status_code == 401
-    assert (await http.request(method, url, headers=_as("forged"))).status_code == 401
+    assert (await http.request(method, url, headers=as_("forged"))).status_code == 401
     for token in ("participant:x", "programme_manager", "auditor", "hr_system"):
-        answer = await http.request(method, url, headers=_as(token))
+        answer = await http.request(method, url, headers=as_(token))
         assert answer.status_code == (404 if token in allowed else 403)
         assert answer.json()["status"] == answer.status_code
 
@@ -149,8 +134,8 @@ async def test_nobody_gets_in_without_the_right_token(
 async def test_a_programme_that_is_over_has_no_runs(http: httpx.AsyncClient, world: World) -> None:
     await world.tell(world.programme(status="closed"))
     url = f"/programmes/{PROGRAMME}/match-runs"
-    answer = await http.post(url, headers=_as("programme_manager"))
+    answer = await http.post(url, headers=as_("programme_manager"))
     assert answer.status_code == 409
     assert answer.json()["remedy"]
     unknown = f"/programmes/{uuid4()}/match-runs"
-    assert (await http.post(unknown, headers=_as("programme_manager"))).status_code == 404
+    assert (await http.post(unknown, headers=as_("programme_manager"))).status_code == 404
