@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 """Exit code when files or options cannot be used; nothing was written then."""
 
-app = typer.Typer(
-    help="Pair the people of a file by the same engine that the service runs on.",
-    pretty_exceptions_show_locals=False,
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 _out = console()
 _err = console(stderr=True)
 
@@ -72,10 +69,11 @@ def match(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Pair the people of a file: pairs, who is left and why, and the proof of how good that is.
+    """Pair the people of a file by the engine that the service runs on.
 
-    Writes pairs.jsonl, unmatched.jsonl, prices.jsonl and certificate.json; `updraft match schemas`
-    prints the formats. All lines are checked first, and if one is wrong nothing is written.
+    Writes pairs.jsonl, unmatched.jsonl (who is left and why), certificate.json (how good the pairs
+    are, and how good any could be) and prices.jsonl, which proves it. All lines are checked first,
+    and if one is wrong nothing is written. `updraft match schemas` prints the formats.
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -29,6 +29,7 @@ from deploy.matching.vocabulary import (
 )
 from services.matching.domain.instance import Instance
 
+MOST_PEOPLE = 500_000
 STARTS_ON = date(2026, 3, 2)
 TOP_LEVEL = 8
 LOWEST_MENTEE = 4
@@ -82,6 +83,8 @@ def plan(
     mentees = people - mentors if mentees is None else mentees
     if mentors + mentees != people:
         raise ValueError(f"people: {mentors} mentors and {mentees} mentees are not {people}")
+    if people > MOST_PEOPLE:
+        raise ValueError(f"people: at most {MOST_PEOPLE:,} can take part")
     if mentors < 1 or mentees < 1:
         raise ValueError("people: there must be a mentor and a mentee at least")
     return Plan(mentors, mentees, seed, hardened, single_seats)

@@ -72,7 +72,13 @@ def test_the_pyramid_splits_those_whom_nobody_counted() -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    [{}, {"people": 5, "mentors": 5}, {"people": 9, "mentors": 2, "mentees": 3}, {"mentors": 4}],
+    [
+        {},
+        {"people": 5, "mentors": 5},
+        {"people": 9, "mentors": 2, "mentees": 3},
+        {"mentors": 4},
+        {"mentors": 400_000, "mentees": 400_000},
+    ],
 )
 def test_a_plan_that_cannot_be_is_refused(asked: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="people: "):
@@ -100,6 +106,13 @@ def test_managers_are_there_above_their_people_and_come_before_them(
         levels[line["id"]] = line["level"]
         without += [] if above else [line["id"]]
     assert without == ["E0000001"]
+
+
+@pytest.mark.parametrize("given", [Plan(1, 1), Plan(3, 1), Plan(9, 2, seed=4)])
+def test_everybody_above_has_a_line_in_a_small_company_too(given: Plan) -> None:
+    everybody = list(lines(given))
+    named = {line["manager_id"] for line in everybody if "manager_id" in line}
+    assert named <= {line["id"] for line in everybody}
 
 
 def test_only_those_above_somebody_who_takes_part_are_added(

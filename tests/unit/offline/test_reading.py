@@ -124,6 +124,13 @@ def test_topics_go_by_the_names_that_the_vocabulary_knows(tmp_path: Path) -> Non
     assert person(found, "mentor", "m").offers["generative ai"] == 5
 
 
+def test_a_topic_that_is_listed_twice_counts_by_the_better_number(tmp_path: Path) -> None:
+    wants = [{"topic": "zither", "priority": 1}, {"topic": "zither", "priority": 3}]
+    offers = [{"topic": "lute", "proficiency": 4}, {"topic": "lute"}]
+    (found,) = instance(tmp_path, MENTOR | {"wants": wants, "offers": offers}).mentors
+    assert (found.wants, found.offers) == ({"zither": 1}, {"lute": 4})
+
+
 def test_one_employee_may_be_mentor_and_mentee(tmp_path: Path) -> None:
     both = {"id": "x", "level": 3}
     found = instance(tmp_path, both | {"role": "mentor"}, both | {"role": "mentee"})
