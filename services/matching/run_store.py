@@ -268,10 +268,10 @@ async def cancel_forgotten_reviews(tx: Transaction) -> list[UUID]:
 
 
 async def last_state_hash(tx: Transaction, programme_id: UUID) -> str | None:
-    """What the programme's last completed run that acted decided by."""
+    """What the programme's last run decided by that had nobody but the rules to please."""
     found: str | None = await tx.connection.fetchval(
         "SELECT state_hash FROM match_runs WHERE programme_id = $1 AND state = 'completed'"
-        " AND NOT dry_run ORDER BY completed_at DESC LIMIT 1",
+        " AND NOT dry_run AND NOT review ORDER BY completed_at DESC LIMIT 1",
         programme_id,
     )
     return found
