@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.matching import jobs, runs, store
+from services.matching import jobs, run_store, runs, store
 from services.matching.domain.pairs import Pair
 from services.matching.handlers import guard_pairs_of_employees
 from services.matching.run_store import Run
@@ -264,3 +264,69 @@ async def test_a_run_of_an_unknown_programme_waits_for_nobody(world: World) -> N
     await world.tell(world.programme(PROGRAMME), world.employee("junior"), world.mentee("senior"))
     await world.run()
     assert len(await world.pairs()) == 1
+
+
+async def test_a_wave_of_a_thousand_hr_events_is_one_solve(world: World) -> None:
+    await world.tell(world.programme(), *(world.mentor(f"j{n}") for n in range(4)))
+    await world.tell(*(world.mentee(f"s{n}") for n in range(4)))
+    await world.paired()
+    world.later(days=1)
+    solved: list[UUID] = []
+
+    async def counted(run: Run, now: datetime, told: Told) -> None:
+        solved.append(run.run_id)
+        await world.solve(run, now, told)
+
+    async def an_hour_debounced() -> None:
+        await runs.carry_out_due_runs(world.database, counted, debounce_seconds=3600)
+
+    for wave in range(10):
+        # Two of the four mentors leave in the middle of a reorganisation.
+        leavers = [world.employee(f"j{wave}", status="left")] if wave < 2 else []
+        others = [world.employee(f"x{wave}-{n}") for n in range(100 - len(leavers))]
+        await world.tell(*others, *leavers)
+        await an_hour_debounced()
+    assert solved == []
+    await world.database.pool.execute(
+        "UPDATE match_runs SET asked_at = asked_at - interval '1 hour' WHERE state = 'requested'"
+    )
+    for _ in range(3):
+        await an_hour_debounced()
+    assert len(solved) == 1
+
+
+async def test_each_event_of_a_wave_puts_its_run_off_but_not_for_ever(world: World) -> None:
+    await world.tell(world.programme())
+    pool = world.database.pool
+
+    async def due() -> bool:
+        return bool(await run_store.programmes_with_due_runs(world.database, 10))
+
+    await pool.execute("UPDATE match_runs SET asked_at = asked_at - interval '11 seconds'")
+    assert await due()
+    await world.tell(world.mentor("junior"))
+    assert not await due()
+    await pool.execute("UPDATE match_runs SET first_asked_at = first_asked_at - interval '51 s'")
+    assert await due()
+
+
+async def test_only_the_people_concerned_move_when_somebody_leaves(world: World) -> None:
+    await world.tell(world.programme(), *(world.mentor(f"j{n}") for n in range(5)))
+    await world.tell(*(world.mentee(f"s{n}") for n in range(4)))
+    await world.paired()
+    before = {pair.pair_id: pair for pair in await world.pairs()}
+    assert len(before) == 4
+    leaver = next(iter(before.values())).mentor_employee_id
+    await world.tell(world.employee(leaver, status="left"))
+    await world.run()
+    for pair in await world.pairs():
+        known = before.get(pair.pair_id)
+        if known is None:
+            assert leaver != pair.mentor_employee_id
+            assert pair.mentee_employee_id in {
+                each.mentee_employee_id
+                for each in before.values()
+                if each.mentor_employee_id == leaver
+            }
+        elif known.mentor_employee_id != leaver:
+            assert pair == known
