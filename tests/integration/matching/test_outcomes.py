@@ -14,6 +14,8 @@ import pytest
 
 from services.matching import run_store
 from services.matching.domain.instance import from_canonical
+from services.matching.domain.result import Certificate, Prices
+from services.matching.domain.verification import StatedPair, verify
 from tests.conftest import DatabaseFor
 from tests.integration.matching.http import as_, client_of, manager
 from tests.integration.matching.world import PROGRAMME, World, participant_id
@@ -89,6 +91,35 @@ async def test_the_evidence_is_the_input_that_was_hashed_with_pairs_and_prices(
     ]
     assert evidence["certificate"] == run["certificate"]
     assert evidence["erased"] is False
+
+
+async def test_a_run_is_verified_by_its_evidence_and_a_forged_one_is_not(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(world.programme())
+    for number in range(4):
+        await world.tell(world.mentor(f"j{number}"), world.mentee(f"s{number}"))
+    await world.run()
+    evidence = await _evidence(http, (await _run_of(http))["run_id"])
+    assert _findings(evidence) == []
+    evidence["certificate"]["bound"] += 1
+    assert _findings(evidence) != []
+
+
+def _findings(evidence: dict[str, Any]) -> list[str]:
+    prices = {
+        side: {UUID(each): price for each, price in of_side.items()}
+        for side, of_side in json.loads(_unpacked(evidence["prices"])).items()
+    }
+    return verify(
+        from_canonical(_unpacked(evidence["input"])),
+        [
+            StatedPair(UUID(each["mentor_id"]), UUID(each["mentee_id"]), each["score"])
+            for each in evidence["matches"]
+        ],
+        Certificate(**evidence["certificate"]),
+        Prices(**prices),
+    )
 
 
 @pytest.mark.parametrize("who", ["junior", "boss"])
