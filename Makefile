@@ -43,7 +43,7 @@ chaos: $(VENV)/.dev ## kill everything under load, then look for what was lost (
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) \
 	  --kafka $(if $(filter file,$(origin KAFKA)),apache,$(KAFKA)) --nodes $(or $(NODES),1) $(CHAOS_ARGS)
 
-bench: $(VENV)/.dev ## measure relay, consumer, growth and the whole flow on Apache Kafka (BENCH_ARGS='--only relay --quick')
+bench: $(VENV)/.dev ## measure the backbone on Apache Kafka, and matching against others (BENCH_ARGS='--only relay --quick', '--only scale' for 100,000 people)
 	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 import: $(VENV)/.dev ## send a company of a million through the whole stack on Apache Kafka (PEOPLE=…)

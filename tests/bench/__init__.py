@@ -1,4 +1,4 @@
-"""Benchmarks of the backbone: `make bench`, or `python -m tests.bench --help`.
+"""Benchmarks of backbone and matching: `make bench`, or `python -m tests.bench --help`.
 
 One run measures all rows on real Apache Kafka (or `--kafka embedded`) and a Postgres with fsync.
 Each contender runs in a process of its own, and the rounds are interleaved (A B C A B C …), since
@@ -10,4 +10,6 @@ asserted: the exit code is 0 unless something broke.
 - **consumer** (`consumer.py`): HR records per second through registration's full path.
 - **growth** (`growth.py`): cost per event with 10 and 100 times the rows in the tables.
 - **flow** (`flow.py`): all four services, from `hr.employees` to `updraft.metrics`.
+- **matching** (`matching.py`): the best pairs of up to 1,000 × 1,000 people, ours and others'.
+- **scale** (`matching_scale.py`): 50,000 × 50,000 people, and pairing again; only if named.
 """

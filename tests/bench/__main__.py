@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import consumer, flow, growth, relay
+from tests.bench import consumer, flow, growth, matching, matching_scale, relay
 from tests.bench.machine import LoadWatch, machine
 from tests.bench.report import Row, document, show, write
 from tests.bench.rounds import Plan
@@ -25,14 +25,22 @@ _ROWS: dict[str, Callable[[Plan], Awaitable[Row]]] = {
     "consumer": consumer.measure,
     "growth": growth.measure,
     "flow": flow.measure,
+    "matching": matching.measure,
+    "scale": matching_scale.measure,
 }
-_MINUTES = 14.0
+_BY_NAME = {"scale"}
+"""Rows that take many minutes: only measured if somebody asks for them."""
+_MINUTES = 18.0
 _QUICK_MINUTES = 3.0
 
 
 def bench(
     only: Annotated[
-        list[str] | None, typer.Option(help=f"A row to measure: {', '.join(_ROWS)}. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            help=f"A row to measure: {', '.join(_ROWS)}. Repeatable; "
+            f"{', '.join(_BY_NAME)} only if named."
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="One round of little: does it work? No figures to keep.")
@@ -48,12 +56,12 @@ def bench(
         ".bench/bench.json"
     ),
 ) -> None:
-    """Measure the backbone; timings are told, never judged by the exit code."""
+    """Measure backbone and matching; timings are told, never judged by the exit code."""
     # What the client tries again by itself, such as a topic without a leader yet.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     # Not the default, which would leave the servers' folders behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    wanted = only or list(_ROWS)
+    wanted = only or [name for name in _ROWS if name not in _BY_NAME]
     unknown = [name for name in wanted if name not in _ROWS]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is not a row; there are {', '.join(_ROWS)}")

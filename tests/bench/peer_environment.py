@@ -11,22 +11,24 @@ from pathlib import Path
 
 from deploy.local.process import StackError
 
-_REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
+_PEERS = Path(__file__).parent / "peers"
 
 
-def peers_python() -> Path:
+def peers_python(requirements: str = "requirements") -> Path:
     """Its interpreter; made the first time, in the user's cache folder or in `UPDRAFT_CACHE`.
 
-    Raises StackError if the libraries cannot be installed.
+    Each list of requirements has an environment of its own. Raises StackError if the libraries
+    cannot be installed.
     """
-    mark = hashlib.sha256(_REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    listed = _PEERS / f"{requirements}.txt"
+    mark = hashlib.sha256(listed.read_bytes() + sys.version.encode()).hexdigest()[:12]
     folder = _cache() / f"bench-peers-{mark}"
     python = folder / "bin" / "python"
     if (folder / "complete").exists():
         return python
     venv.create(folder, clear=True, with_pip=True)
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    command += ["-q", "--require-hashes", "--only-binary", ":all:", "-r", str(_REQUIREMENTS)]
+    command += ["-q", "--require-hashes", "--only-binary", ":all:", "-r", str(listed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(
