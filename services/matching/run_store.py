@@ -415,6 +415,12 @@ async def tell_fates(
     tx: Transaction, run_id: UUID, fates: Sequence[tuple[int, str, UUID | None]]
 ) -> None:
     """Say what became of drafts: (place, `proposed` or the rule that forbids it, pair id)."""
+    await tx.connection.execute(
+        "UPDATE match_runs SET doing = 'proposing',"
+        " share = $2::float / greatest(1, (certificate ->> 'pairs')::integer) WHERE run_id = $1",
+        run_id,
+        max(place for place, _, _ in fates) + 1,
+    )
     await tx.connection.executemany(
         "UPDATE run_pairs SET fate = $3, pair_id = $4 WHERE run_id = $1 AND place = $2",
         [(run_id, *fate) for fate in fates],
