@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Comparison, Series, at_least
-from tests.bench.matching_cases import Case, Company, Outcome, compared, prepare, run
+from tests.bench.matching_cases import HOUR, Case, Company, Outcome, compared, prepare, run
 from tests.bench.peer_environment import peers_python
 from tests.bench.report import Row
 from tests.bench.rounds import Contender, Plan, interleaved
@@ -108,18 +108,19 @@ class _Contest:
                 # It was too long once; what a second time would say is known.
                 return {}
             task = dict(case.task)
-            contender, peers = "matching_ours", None
+            # Only the peers' times grow so fast that somebody must stop them.
+            contender, peers, limit = "matching_ours", None, HOUR
             if name in _PLAIN:
                 contender, task["way"] = "matching_plain", _PLAIN[name]
             elif name != OURS:
-                contender, peers = _PEERS[name], self._peers[name]
+                contender, peers, limit = _PEERS[name], self._peers[name], self._limit
             else:
                 task["gap"] = 0.0
-            answer = await run(contender, case.folder, task, peers=peers, limit_seconds=self._limit)
-            outcome.add(answer, case, self._limit)
+            answer = await run(contender, case.folder, task, peers=peers, limit_seconds=limit)
+            outcome.add(answer, case, limit)
             if name == OURS:
                 self._outcomes[case.company, WHOLE].add(
-                    answer | answer["with explanations"], case, self._limit
+                    answer | answer["with explanations"], case, limit
                 )
                 self._stages[str(case.company)] = answer["stages"]
             return {}

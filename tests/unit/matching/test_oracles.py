@@ -150,7 +150,7 @@ def _integer_best(case: Instance) -> int:
         )
         at_most += [taking, served - taking]
         used += [[p.free_seats for p in people], [0] * len(people)]
-    worth = np.concatenate(
+    worth: Whole = np.concatenate(
         (
             judged.units[rows, columns],
             _bonus(case.mentees, _alone(case)),
@@ -158,7 +158,7 @@ def _integer_best(case: Instance) -> int:
         )
     )
     found = linprog(
-        -worth / UNITS_PER_POINT, vstack(at_most, format="csr"), np.concatenate(used), bounds=(0, 1)
+        worth / -UNITS_PER_POINT, vstack(at_most, format="csr"), np.concatenate(used), bounds=(0, 1)
     )
     assert found.success
     chosen = np.rint(found.x)
