@@ -190,6 +190,10 @@ class _Ladder:
             if stage["seconds"]
         )
         self.notes.append(
+            f"{company}: peak {answer['peak_mb']:,.0f} MB, "
+            f"{answer['peak_mb of reading']:,.0f} MB when the instance was read"
+        )
+        self.notes.append(
             f"{company}: {said['stopped']}, {said['covered']:,} of {said['coverable']:,} mentees "
             f"served, score {said['total_score']:,.4f}; certified gap: {gaps}; {spent}"
         )

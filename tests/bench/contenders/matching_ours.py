@@ -101,12 +101,14 @@ def warm_up() -> None:
 def pair(task: dict[str, Any]) -> dict[str, Any]:
     """Solve to the task's gap."""
     given = from_canonical(Path(task["instance"]).read_bytes())
+    peak_of_reading = peak_mb()
     warm_up()
     result, recorder = solved(given, task["gap"])
     # What the others do too, though they get the scores; explanations come on top.
     answer = recorder.until(_EXPLAINING) | {
         # Before anything is done that is not part of the run.
         "peak_mb": peak_mb(),
+        "peak_mb of reading": peak_of_reading,
         "with explanations": recorder.until("end"),
         "stages": recorder.spent(),
         "gaps": recorder.gaps,

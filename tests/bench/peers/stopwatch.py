@@ -53,15 +53,15 @@ class Stopwatch:
 
 
 def peak_mb() -> float:
-    """The most memory that this process ever had, in MB."""
+    """The most memory that this process ever had, in millions of bytes."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most / (2**20 if sys.platform == "darwin" else 2**10)
+        return most * (1 if sys.platform == "darwin" else 1024) / 1e6
     # Not `getrusage`, which counts what the parent had when it made this process.
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def worth(task: dict[str, Any]) -> list[array[int]]:
