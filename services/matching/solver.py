@@ -288,7 +288,9 @@ def _is_short_of_memory(error: Exception) -> bool:
 
 def _end_with_parent() -> None:
     """Nobody waits for the result once the service is gone: the next one starts anew."""
-    sys.stdin.read()
+    # Not `sys.stdin`: a thread that holds it when the interpreter ends makes that an abort.
+    while os.read(0, 1024):
+        pass
     os._exit(1)
 
 

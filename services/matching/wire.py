@@ -43,7 +43,9 @@ def pair_event(before: Pair | None, after: Pair) -> PairFact:
         for field in fields(after)
         if field.name not in _OURS_ALONE
     }
-    breakdown = tuple(Contribution(**asdict(part)) for part in after.breakdown)
+    breakdown = tuple(
+        Contribution.model_validate(part, from_attributes=True) for part in after.breakdown
+    )
     return event(**values, breakdown=breakdown)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -234,3 +236,22 @@ async def test_the_best_found_is_taken_when_the_budget_is_over(world: World) -> 
     assert time.monotonic() - began < LIMITS.timeout_seconds
     certificate = await world.database.pool.fetchval("SELECT certificate FROM match_runs")
     assert certificate["stopped"] in ("time", "proven")
+
+
+async def test_a_worker_ends_with_the_service_that_started_it(world: World) -> None:
+    run = await _taken(world)
+    given = json.dumps(asdict(_assignment(world, run)))
+    async with world.database.transaction() as tx:
+        # Holds the worker up, for as long as somebody waits for it.
+        await tx.connection.execute("LOCK TABLE participants IN ACCESS EXCLUSIVE MODE")
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.matching.solver",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(given.encode() + b"\n")
+        await worker.stdout.readline()
+        assert worker.returncode is None
+        worker.stdin.close()
+        assert await asyncio.wait_for(worker.wait(), 30) == 1
