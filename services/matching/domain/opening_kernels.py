@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -58,9 +59,11 @@ class Found(NamedTuple):
     level: Ints
 
 
-def openings(side: Side) -> list[Openings]:
-    """Of each person."""
+def openings(side: Side, left: Collection[int], held: Sequence[Collection[int]]) -> list[Openings]:
+    """Of each person who holds no seat, among the counterparts who can be reached."""
     case, languages, topics = _case(side)
+    holds = _holds(case, held)
+    reached = _reached(case, left, holds)
     rows = len(side.people)
     found = Found(
         *(
@@ -68,11 +71,10 @@ def openings(side: Side) -> list[Openings]:
             for shape in ((), (MOST_STEPS + 1,), (MOST_STEPS + 1,), (2,), (2,), (), ())
         )
     )
-
-    def look(start: int, stop: int) -> None:
-        find_openings(case, start, stop, len(languages), len(topics), found)
-
-    _over_all(rows, look)
+    _over_all(
+        rows,
+        partial(find_openings, case, holds, reached, len(languages), len(topics), found),
+    )
 
     def word(words: Sequence[str], best: Ints) -> tuple[str, int] | None:
         return (words[best[0]], int(best[1])) if best[1] else None
@@ -87,32 +89,35 @@ def openings(side: Side) -> list[Openings]:
             int(found.department[row]),
             int(found.level[row]),
         )
-        for row in range(rows)
+        for row in np.flatnonzero(np.diff(holds.start) == 0).tolist()
     ]
 
 
 def reachable(side: Side, left: Collection[int], held: Sequence[Collection[int]]) -> list[int]:
     """Places of counterparts with a seat left, or whose seat's holder can move to one that is."""
     case, _, _ = _case(side)
-    columns = case.features.column_of
-    column_at = np.argsort(columns)
-    holds = _lists([sorted(column_at[list(each)].tolist()) for each in held])
-    reached = np.zeros(len(columns), np.bool_)
-    fresh = reached.copy()
-    fresh[column_at[list(left)]] = True
-    rows = len(side.people)
+    reached = _reached(case, left, _holds(case, held))
+    return sorted(case.features.column_of[reached].tolist())
+
+
+def _holds(case: Case, held: Sequence[Collection[int]]) -> Lists:
+    """Row → columns."""
+    column_at = np.argsort(case.features.column_of)
+    return _lists([column_at[list(each)].tolist() if each else () for each in held])
+
+
+def _reached(case: Case, left: Collection[int], holds: Lists) -> Flags:
+    rows, columns = len(holds.start) - 1, len(case.features.column_of)
+    reached, fresh = np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
+    fresh[np.argsort(case.features.column_of)[list(left)]] = True
     while fresh.any():
         reached |= fresh
         moves = np.zeros(rows, np.bool_)
-
-        def look(start: int, stop: int) -> None:
-            find_moves(case, start, stop, holds, reached, fresh, moves)  # noqa: B023
-
-        _over_all(rows, look)
-        fresh = np.zeros(len(columns), np.bool_)
+        _over_all(rows, partial(find_moves, case, holds, reached, fresh, moves))
+        fresh = np.zeros(columns, np.bool_)
         fresh[holds.item[np.repeat(moves, np.diff(holds.start))]] = True
         fresh &= ~reached
-    return sorted(columns[reached].tolist())
+    return reached
 
 
 def _case(side: Side) -> tuple[Case, Sequence[str], Sequence[str]]:
@@ -221,20 +226,42 @@ def _keep_most(counts: Ints, best: Ints) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _some_of_class(f: Features, columns: Flags) -> Flags:
+    """Classes of which any column is flagged."""
+    some = np.zeros(len(f.class_start) - 1, np.bool_)
+    for column in range(len(columns)):
+        if columns[column]:
+            some[f.column_class[column]] = True
+    return some
+
+
+@njit(cache=True, nogil=True)
 def find_openings(
-    case: Case, start: int, stop: int, languages: int, topics: int, found: Found
+    case: Case,
+    holds: Lists,
+    reached: Flags,
+    languages: int,
+    topics: int,
+    found: Found,
+    start: int,
+    stop: int,
 ) -> None:
-    """Count, for these rows, the columns that lack one thing only."""
+    """Count, for those of these rows that hold nothing, the columns that lack one thing only."""
     f = case.features
     columns = len(f.column_of)
     answered, barred = np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
     by_language, by_topic = np.zeros(languages, np.int32), np.zeros(topics, np.int32)
+    some = _some_of_class(f, reached)
     for row in range(start, stop):
+        if holds.start[row] < holds.start[row + 1]:
+            continue
         _mark(case, row, answered, barred)
         by_language[:] = 0
         by_topic[:] = 0
         most = min(_MOST, _DAY - (f.row_hours[row, 1] - f.row_hours[row, 0]))
         for kind in range(len(f.class_start) - 1):
+            if not some[kind]:
+                continue
             lacking = case.min_gap - case.sense * (f.row_level[row] - f.class_level[kind])
             common, later, earlier = _minutes_lacking(f, row, kind, case.min_overlap)
             level = lacking > 0
@@ -244,7 +271,7 @@ def find_openings(
                 continue
             alone = 0
             for column in range(f.class_start[kind], f.class_start[kind + 1]):
-                if barred[column]:
+                if barred[column] or not reached[column]:
                     continue
                 department = _same_department(case, row, column)
                 if department and not answered[column]:
@@ -276,12 +303,13 @@ def find_openings(
 
 @njit(cache=True, nogil=True)
 def find_moves(
-    case: Case, start: int, stop: int, holds: Lists, reached: Flags, fresh: Flags, moves: Flags
+    case: Case, holds: Lists, reached: Flags, fresh: Flags, moves: Flags, start: int, stop: int
 ) -> None:
     """Mark rows that could move from a column not reached to one reached just now."""
     f = case.features
     columns = len(f.column_of)
     answered, barred = np.zeros(columns, np.bool_), np.zeros(columns, np.bool_)
+    some = _some_of_class(f, fresh)
     for row in range(start, stop):
         settled = True
         for n in range(holds.start[row], holds.start[row + 1]):
@@ -291,14 +319,17 @@ def find_moves(
         _mark(case, row, answered, barred)
         for n in range(holds.start[row], holds.start[row + 1]):
             barred[holds.item[n]] = True
-        moves[row] = _reaches(case, row, fresh, answered, barred)
+        moves[row] = _reaches(case, row, some, fresh, answered, barred)
 
 
 @njit(cache=True, nogil=True)
-def _reaches(case: Case, row: int, fresh: Flags, answered: Flags, barred: Flags) -> bool:
+def _reaches(
+    case: Case, row: int, some: Flags, fresh: Flags, answered: Flags, barred: Flags
+) -> bool:
     f = case.features
     for kind in range(len(f.class_start) - 1):
-        if case.sense * (f.row_level[row] - f.class_level[kind]) < case.min_gap:
+        gap = case.sense * (f.row_level[row] - f.class_level[kind])
+        if gap < case.min_gap or not some[kind]:
             continue
         common, _, _ = _minutes_lacking(f, row, kind, case.min_overlap)
         if common < case.min_overlap or not _share_a_language(f, row, kind):

@@ -6,7 +6,7 @@ This is what is meant, by the rules themselves; `opening_kernels` does the same 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from services.matching.domain.changes import MOST_MINUTES, STEP_MINUTES
@@ -50,16 +50,21 @@ class Side:
         return (person, counterpart) if self.role == "mentor" else (counterpart, person)
 
 
-def openings(side: Side) -> list[Openings]:
-    """Of each person."""
-    return [_openings(side, person) for person in side.people]
+def openings(side: Side, left: Collection[int], held: Sequence[Collection[int]]) -> list[Openings]:
+    """Of each person who holds no seat, among the counterparts who can be reached.
+
+    `left`: places of counterparts with a seat left; `held`: of whom each person holds a seat.
+    """
+    some = [side.counterparts[place] for place in reachable(side, left, held)]
+    return [
+        _openings(side, person, some)
+        for person, holds in zip(side.people, held, strict=True)
+        if not holds
+    ]
 
 
 def reachable(side: Side, left: Collection[int], held: Sequence[Collection[int]]) -> list[int]:
-    """Places of counterparts with a seat left, or whose seat's holder can move to one that is.
-
-    `held`: the counterparts of whom each person holds a seat.
-    """
+    """Places of counterparts with a seat left, or whose seat's holder can move to one that is."""
     reached = set(left)
     fresh = sorted(reached)
     while fresh:
@@ -104,12 +109,12 @@ def _admitted(side: Side, person: Person, place: int) -> bool:
     return broken_rule(*side.pair(person, side.counterparts[place]), side.programme) is None
 
 
-def _openings(side: Side, person: Person) -> Openings:
+def _openings(side: Side, person: Person, counterparts: Iterable[Person]) -> Openings:
     possible = department = level = 0
     later, earlier = [0] * (MOST_STEPS + 1), [0] * (MOST_STEPS + 1)
     languages: Counter[str] = Counter()
     topics: Counter[str] = Counter()
-    for other in side.counterparts:
+    for other in counterparts:
         mentor, mentee = side.pair(person, other)
         match _broken(mentor, mentee, side.programme):
             case []:

@@ -34,7 +34,7 @@ from services.matching.domain.changes import (
 from services.matching.domain.explanation import Unmatched
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Market, Prices, Whole
-from services.matching.domain.openings import Openings, Side, openings, reachable
+from services.matching.domain.openings import Openings, Side, openings
 from services.matching.domain.people import Person, Programme, Role
 from services.matching.domain.rules import RULES
 
@@ -219,20 +219,27 @@ def _found(
 ) -> Iterable[Openings]:
     """What each of some people would need to be possible for counterparts with a seat left."""
     able = [place for place, each in enumerate(side.counterparts) if not _lacks(each, programme)]
-    some = Side(programme, side.role, people, [side.counterparts[place] for place in able])
     places = {place: number for number, place in enumerate(able)}
     left = [places[place] for place in able if side.seats_left[place] > 0]
     if not (people and left):
-        return openings(replace(some, counterparts=()))
-    movers = replace(some, people=[side.people[place] for place in side.held])
-    held = [[places[each] for each in holds] for holds in side.held.values()]
-    search, look = reachable, openings
+        return openings(Side(programme, side.role, people, ()), (), [()] * len(people))
+    look = openings
     if many:
         # As with all pairs: slow to import, and slower to compile where it never ran.
         from services.matching.domain.opening_kernels import openings as look
-        from services.matching.domain.opening_kernels import reachable as search
-    reached = search(movers, left, held)
-    return look(replace(some, counterparts=[some.counterparts[number] for number in reached]))
+    return look(
+        Side(
+            programme,
+            side.role,
+            [*people, *(side.people[place] for place in side.held)],
+            [side.counterparts[place] for place in able],
+        ),
+        left,
+        [
+            *([()] * len(people)),
+            *([places[each] for each in holds] for holds in side.held.values()),
+        ],
+    )
 
 
 def _changes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
@@ -107,13 +107,20 @@ class Result:
 
 def to_json(result: Result) -> bytes:
     """The result as one line of JSON."""
-    document = asdict(result) | {
+    document = _plain(result) | {
         "prices": {
             side: {str(each): price for each, price in getattr(result.prices, side).items()}
             for side in ("mentees", "mentors")
         }
     }
-    return json.dumps(document, default=str, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(document, default=_plain, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _plain(value: Any) -> Any:
+    # `asdict` would copy all that is in it first.
+    if isinstance(value, UUID):
+        return str(value)
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def from_json(text: bytes) -> Result:
