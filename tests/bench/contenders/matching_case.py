@@ -16,7 +16,7 @@ from services.matching.domain.instance import Instance, canonical
 from services.matching.domain.matrix import ADMISSIBLE, matrix
 from tests.bench.peers.stopwatch import contend
 
-_ROWS_AT_ONCE = 200
+_ROWS_AT_ONCE = 500
 
 
 def prepare(task: dict[str, Any]) -> dict[str, Any]:
