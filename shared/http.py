@@ -228,7 +228,8 @@ async def _once(
             remedy=f"Send 1 to {_LONGEST_KEY} characters.",
         )
     # Who lost a role since must not get the answer that the role was given.
-    asked = (request.method, request.url.path, *sorted(principal.roles), principal.employee_id)
+    where = (request.method, request.url.path, request.url.query)
+    asked = (*where, *sorted(principal.roles), principal.employee_id)
     digest = hashlib.sha256(repr(asked).encode())
     digest.update(await request.body())
     # The unique row makes a second request with the key wait for the first one's commit.

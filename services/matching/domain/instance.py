@@ -101,11 +101,12 @@ def from_canonical(text: bytes) -> Instance:
 
 def _plain(given: Programme | Person | Weights) -> dict[str, Any]:
     values = ((name, getattr(given, name)) for name in _NAMES[type(given)])
-    return {name: _WRITTEN.get(type(value), _as_it_is)(value) for name, value in values}
+    return {name: _WRITTEN.get(type(value), _by_kind)(value) for name, value in values}
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _by_kind(value: Any) -> Any:
+    # The database driver has a class of ids of its own.
+    return str(value) if isinstance(value, UUID) else value
 
 
 # Looked up by type: there are dozens of values for each of 100,000 people.

@@ -9,8 +9,9 @@ from uuid import UUID
 import numpy as np
 
 from services.matching.domain.all_pairs import AllPairs, Floor, TabledPairs, Told
+from services.matching.domain.free_pairs import FreePairs
 from services.matching.domain.instance import Instance
-from services.matching.domain.market import Edges, Market, Seats, seats
+from services.matching.domain.market import Edges, Market, Seats, Whole, seats
 from services.matching.domain.matrix import matrix
 from services.matching.domain.people import Person
 from services.matching.domain.result import RefusedLock
@@ -36,6 +37,17 @@ def market_of(given: Instance) -> Market:
 
 def all_pairs(given: Instance, told: Told = lambda _, __: None) -> AllPairs:
     """The admissible pairs of an instance with what they are worth."""
+    rows, columns = _free(given.mentees), _free(given.mentors)
+    if 2 * len(rows) * len(columns) < len(given.mentees) * len(given.mentors):
+        return FreePairs(given, rows, columns, lambda some: _all_pairs(some, told))
+    return _all_pairs(given, told)
+
+
+def _free(people: Sequence[Person]) -> Whole:
+    return np.array([place for place, p in enumerate(people) if p.free_seats], np.int64)
+
+
+def _all_pairs(given: Instance, told: Told) -> AllPairs:
     kept, floor = kept_of(given), floor_of(given)
     if len(given.mentors) * len(given.mentees) > MOST_IN_A_TABLE:
         # Takes half a second to import, and minutes to compile where it never ran.

@@ -16,8 +16,11 @@ from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Prices, Whole
 from services.matching.domain.rules import RULES
 
-CANDIDATES = 16
-"""So many of the best of each person are looked at first, and added each time."""
+_CANDIDATES = 24
+"""So many of the best of each person are looked at first: more make each assignment slower, fewer
+make it take more of them."""
+_GAINING = 16
+"""So many that gain are added for each mentee."""
 _ROWS_AT_ONCE = 256
 
 
@@ -40,8 +43,8 @@ class StreamedPairs:
 
     def candidates(self) -> Edges:
         """The best of each mentee and the best of each mentor."""
-        of_rows = kernels.best(self._rows, CANDIDATES)
-        of_columns = [kernels.best(self._columns, CANDIDATES) for _ in self._scratch]
+        of_rows = kernels.best(self._rows, _CANDIDATES)
+        of_columns = [kernels.best(self._columns, _CANDIDATES) for _ in self._scratch]
 
         def look(thread: int, start: int, stop: int) -> None:
             kernels.find_candidates(
@@ -58,7 +61,7 @@ class StreamedPairs:
     def price(self, prices: Prices, chosen: Edges) -> Pricing:
         """Look at all of them."""
         column_price = prices.mentor[self._features.column_of]
-        gains, of_rows = kernels.best(self._rows, CANDIDATES), kernels.best(self._rows, 1)
+        gains, of_rows = kernels.best(self._rows, _GAINING), kernels.best(self._rows, 1)
         of_columns = [kernels.best(self._columns, 1) for _ in self._scratch]
         chosen_columns = self._by_row(chosen)
 

@@ -20,6 +20,7 @@ from services.matching.domain.matrix import ADMISSIBLE, matrix
 from services.matching.domain.result import from_json, to_json
 from services.matching.domain.rules import RULES, broken_rule
 from services.matching.domain.scoring import UNITS_PER_POINT, fit
+from services.matching.domain.verification import StatedPair, verify
 from tests.unit.matching.company import NOW, crowd, instances, person, programme
 
 
@@ -346,3 +347,31 @@ def test_earlier_pairs_are_kept_unless_a_change_is_worth_it() -> None:
 
     assert pairs(0) != crossed
     assert pairs(10) == crossed
+
+
+@given(instances(), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_where_few_have_a_free_seat_only_they_are_searched_and_it_comes_to_the_same(
+    case: Instance, streamed: bool
+) -> None:
+    full = lambda people: tuple(  # noqa: E731
+        replace(each, taken=each.seats) if place % 3 else each for place, each in enumerate(people)
+    )
+    case = replace(case, mentors=full(case.mentors), mentees=full(case.mentees))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(problem, "MOST_IN_A_TABLE", -1 if streamed else 10_000)
+        free = solve(case)
+        patch.setattr(problem, "_free", lambda people: np.arange(len(people)))
+        whole = solve(case)
+    tied = {"passes": 0, "pairs": 0, "total_score": 0, "worst_score": 0}
+    assert replace(free.certificate, **tied) == replace(whole.certificate, **tied)
+    assert free.unmatched == whole.unmatched
+    assert (
+        verify(
+            case,
+            [StatedPair(m.mentor_id, m.mentee_id, m.fit.score) for m in free.matches],
+            free.certificate,
+            free.prices,
+        )
+        == []
+    )
