@@ -258,9 +258,8 @@ def _outlook(
     seats: dict[UUID, Change] = {}
     # Who gets a seat is a question of scores: only a new run that is the best gives it surely.
     if asked == 0 and not found.pricing.excess.any():
-        claimed = {each for lock in locks.refused for each in (lock.mentor_id, lock.mentee_id)}
         seats = further_seats(
-            locks.rest, pairs, market, found.chosen, found.prices, found.pricing, unmatched, claimed
+            locks.rest, pairs, market, found.chosen, found.prices, found.pricing, unmatched
         )
     else:
         not_examined = ("seat", *not_examined)

@@ -289,12 +289,8 @@ def further_seats(
     prices: Prices,
     pricing: Pricing,
     unmatched: Iterable[Unmatched],
-    barred: Collection[UUID],
 ) -> dict[UUID, Change]:
-    """Whom a further seat of a counterpart would serve, if the prices prove the result the best.
-
-    `barred`: whose further seat somebody else has a claim to.
-    """
+    """Whom a further seat of a counterpart would serve, if the prices prove the result the best."""
     left = {each.participant_id for each in unmatched}
     of_mentors = _Auction(
         given.mentors,
@@ -310,9 +306,7 @@ def further_seats(
         prices.mentor + market.bonus(market.mentors),
         pricing.of_mentees,
     )
-    columns, rows = (
-        each.places(left, barred, given.programme) for each in (of_mentors, of_mentees)
-    )
+    columns, rows = (each.places(left, given.programme) for each in (of_mentors, of_mentees))
     if not len(columns) + len(rows):
         return {}
     claims = Edges(
@@ -338,9 +332,7 @@ class _Auction:
     """What it is worth to serve each bidder, and the price of their own seat."""
     bids: Nearest
 
-    def places(
-        self, left: Collection[UUID], barred: Collection[UUID], programme: Programme
-    ) -> NDArray[np.int64]:
+    def places(self, left: Collection[UUID], programme: Programme) -> NDArray[np.int64]:
         """Owners whose best bidder is left out, and who may have a further seat."""
         return np.array(
             [
@@ -348,7 +340,6 @@ class _Auction:
                 for place, other in enumerate(self.bids.other.tolist())
                 if other >= 0
                 and self.bidders[other].participant_id in left
-                and self.owners[place].participant_id not in barred
                 and self.owners[place].seats < programme.capacity(self.owners[place].role)
             ],
             np.int64,

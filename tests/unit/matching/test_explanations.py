@@ -98,7 +98,9 @@ def test_in_larger_crowds_changes_of_every_kind_are_stated_and_true(
         for seed, size in enumerate(((30, 18), (18, 30), (24, 24))):
             case = _varied(crowd(seed, *size), random.Random(seed))
             case = replace(case, programme=replace(case.programme, min_level_gap=2))
-            kinds += _follow(case, solve(case, gap=gap), gap)
+            result = solve(case, gap=gap)
+            assert ("seat" in result.not_examined) is (gap > 0)
+            kinds += _follow(case, result, gap)
     expected: set[Kind] = {"time", "topic", "language", "break"}
     if stored:
         expected |= {"department", "level"}
@@ -232,6 +234,16 @@ def test_the_smallest_change_is_said_first_and_how_large_it_is() -> None:
         ("language", None, "fr"),
     ]
     assert [each.via for each in changes] == [1, 1]
+
+
+def test_of_two_ways_to_work_longer_the_shorter_is_said() -> None:
+    mentors = [
+        person("mentor", 1, works_from=600, works_until=720),
+        person("mentor", 2, works_from=0, works_until=435),
+    ]
+    mentee = person("mentee", works_from=360, works_until=690)
+    remedy = _only(solve(instance(programme(), [*mentors, mentee], NOW)), mentee)
+    assert [(each.field, each.after) for each in remedy.changes] == [("works_until", 720)]
 
 
 @pytest.mark.parametrize(
@@ -368,6 +380,9 @@ def test_a_result_is_the_same_after_the_way_through_json_that_any_reader_knows(
         assert to_json(solve(case)) == to_json(result)
     text = to_json(result)
     assert from_json(text) == result
+    broken = replace(result, certificate=replace(result.certificate, gap=float("nan")))
+    with pytest.raises(ValueError, match="JSON"):
+        to_json(broken)
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
