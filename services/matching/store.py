@@ -588,7 +588,7 @@ _SESSION_COLUMNS = {"session_id", "pair_id", "version", "status", "starts_at", "
 _RULES = {
     "min_level_gap", "target_level_gap", "mentor_capacity", "mentee_capacity",
     "different_department", "min_overlap_minutes", "training_required", "approval",
-    "proposal_expiry_days", "score_floor", "weights",
+    "proposal_expiry_days", "score_floor", "stickiness", "weights",
 }  # fmt: skip
 
 

@@ -119,7 +119,9 @@ class ProgrammeRules(Model):
     proposal_expiry_days: Annotated[int, Field(ge=1, le=60)] = 14
     """Days that a person has for an answer."""
     score_floor: Annotated[float, Field(ge=0, le=100)] = 0
-    """Points from 0 to 100 that a pair must score to be proposed."""
+    """Points from 0 to 100 that no pair is to score less than, while there is a choice."""
+    stickiness: Annotated[float, Field(ge=0, le=100)] = 0
+    """Points from 0 to 100 that it is worth to keep to a living pair when all is decided anew."""
     weights: MatchingWeights = MatchingWeights()
     """How the pairing score is made up."""
     nudges: Nudges = Nudges()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -18,6 +18,7 @@ _OF_PROGRAMMES = (
     "min_overlap_minutes",
     "training_required",
     "score_floor",
+    "stickiness",
     "weights",
 )
 _MOST_NAMED = 5
@@ -28,7 +29,7 @@ def _known_only(sent: Any) -> Any:
     """What was sent, if all of it is known: a typo must not pass for a result."""
     if isinstance(sent, Mapping):
         inner = sent.get("weights")
-        _refuse(name for name in sent if name not in (*_OF_PROGRAMMES, "stickiness"))
+        _refuse(name for name in sent if name not in _OF_PROGRAMMES)
         if isinstance(inner, Mapping):
             _refuse(f"weights.{name}" for name in inner if name not in MatchingWeights.model_fields)
     return sent
@@ -40,7 +41,6 @@ def _refuse(unknown: Iterable[object]) -> None:
         raise ValueError(
             f"{', '.join(names[:_MOST_NAMED])}: no rule of matching; protected attributes such as"
             f" age, gender or ethnicity are never used; the rules are {', '.join(_OF_PROGRAMMES)}"
-            " and stickiness"
         )
 
 
@@ -48,9 +48,6 @@ class _Changes(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     _known_only = model_validator(mode="before")(_known_only)
-
-    stickiness: Annotated[float, Field(ge=0, le=100)] = Field(default=0, validate_default=False)
-    """Points that it is worth to keep to a living pair, where all is decided anew."""
 
 
 RuleChanges: type[BaseModel] = create_model(

@@ -47,9 +47,9 @@ async def test_words_that_nobody_knows_bring_people_together_by_nearness(world: 
     assert told.endswith(" %)")
 
 
-async def test_a_floor_under_the_score_is_read_from_the_programme(world: World) -> None:
-    await world.tell(world.programme(score_floor=12.5))
+async def test_what_pairs_are_worth_is_read_from_the_programme(world: World) -> None:
+    await world.tell(world.programme(score_floor=12.5, stickiness=2.5))
     async with world.database.transaction() as tx:
         programme = await store.programme(tx, PROGRAMME)
     assert programme is not None
-    assert programme.score_floor == 12.5
+    assert (programme.score_floor, programme.stickiness) == (12.5, 2.5)

@@ -31,7 +31,8 @@ PROGRAMME = [
     "name", "goals", "kpi_targets", "focus_topics", "starts_on", "length_days", "cadence_days",
     "session_minutes", "enrolment", "audience", "min_level_gap", "target_level_gap",
     "mentor_capacity", "different_department", "min_overlap_minutes", "agreement_version",
-    "approval", "score_floor", "weights", "nudges", "min_group_size", "sponsor_employee_id",
+    "approval", "score_floor", "stickiness", "weights", "nudges", "min_group_size",
+    "sponsor_employee_id",
 ]  # fmt: skip
 PROFILE = [
     "topics_offered", "topics_wanted", "interests", "languages", "timezone", "working_hours",

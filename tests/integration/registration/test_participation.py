@@ -63,6 +63,7 @@ async def test_time_closes_a_programme_once(front: Front) -> None:
         ({"name": None}, "name"),
         ({"weights": {"wants_covered": 90}}, "weights"),
         ({"score_floor": 101}, "score_floor"),
+        ({"stickiness": -1}, "stickiness"),
     ],
 )
 async def test_a_wrong_rule_is_refused_by_its_name(
@@ -90,13 +91,14 @@ async def test_a_protected_attribute_is_no_rule(front: Front, part: str | None) 
         assert "protected attributes" in refused.json()["detail"]
 
 
-async def test_a_programme_may_set_a_floor_under_the_score(front: Front) -> None:
+@pytest.mark.parametrize("rule", ["score_floor", "stickiness"])
+async def test_what_pairs_are_worth_is_the_programmes_to_say(front: Front, rule: str) -> None:
     programme = await front.open()
-    assert programme["score_floor"] == 0
+    assert programme[rule] == 0
     path = f"/programmes/{programme['programme_id']}"
-    await front.patch("programme_manager", path, {"score_floor": 22.5})
+    await front.patch("programme_manager", path, {rule: 22.5})
     (_, changed) = await front.facts(ProgrammeOpened, ProgrammeChanged)
-    assert changed.score_floor == 22.5
+    assert getattr(changed, rule) == 22.5
 
 
 async def test_what_is_left_out_at_enrolment_comes_from_the_directory(front: Front) -> None:
