@@ -8,7 +8,7 @@
   one block of 1,024 mentees, times as many blocks as there are.
 - 70,000 mentors × 30,000 mentees: the proof.
 - One mentor of the 50,000 leaves, and everybody else keeps their pairs; a hundred leave, and all is
-  decided anew, with and without a bonus for pairs that were.
+  decided anew to the gap that runs of so many ask for, with and without a bonus for what was.
 """
 
 from __future__ import annotations
@@ -158,7 +158,14 @@ class _Ladder:
             found = await run(
                 "matching_again",
                 case.folder,
-                task | {"leavers": _LEAVERS, "keep": False, "stickiness": stickiness},
+                task
+                | {
+                    "leavers": _LEAVERS,
+                    "keep": False,
+                    "stickiness": stickiness,
+                    # What a run of so many people asks for; a bonus leaves much to prove.
+                    "gap": _CERTIFIED,
+                },
             )
             name = f"{_LEAVERS} leave, bonus {stickiness}: others who change"
             self.details[name] = found

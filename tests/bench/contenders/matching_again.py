@@ -35,6 +35,7 @@ def pair(task: dict[str, Any]) -> dict[str, Any]:
     return spent | {
         "peak_mb": peak_mb(),
         "stages": recorder.spent(),
+        "gaps": recorder.gaps,
         "formed": len(now),
         "certificate gap": result.certificate.gap,
         "total": result.certificate.total_score,
