@@ -15,6 +15,7 @@ from services.matching.domain import pairs as life
 from services.matching.domain.guard import beyond_seats, guarded
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Programme
+from services.matching.near import as_found
 from services.matching.run_store import PLAIN, Request
 from shared.database import Transaction
 from shared.ids import new_id
@@ -37,10 +38,12 @@ async def recheck(tx: Transaction, pair_ids: Collection[UUID]) -> None:
 async def _recheck(tx: Transaction, programme: Programme, living: Sequence[Pair]) -> None:
     everybody = {i for pair in living for i in (pair.mentor_id, pair.mentee_id)}
     people = await store.people(tx, programme, everybody)
+    near = await run_store.near_of_proposals(tx, living)
     steps = []
     for pair in living:
         mentor, mentee = people.get(pair.mentor_id), people.get(pair.mentee_id)
         if mentor is not None and mentee is not None:
+            mentor = as_found(mentor, near.get(pair.pair_id))
             steps.append((pair, guarded(pair, mentor, mentee, programme, tx.now)))
     await settle(tx, steps)
     await _end_beyond_seats(

@@ -11,6 +11,7 @@ from services.matching.domain import pairs as life
 from services.matching.domain.pairs import EndReason, Pair
 from services.matching.domain.people import Programme
 from services.matching.domain.rules import OF_THE_PAIR_ITSELF, broken_rule
+from services.matching.near import as_found
 from shared.catalogue import (
     AnswerFact,
     ConcernFact,
@@ -88,9 +89,9 @@ async def _after_yes(
     """The proposal after a yes; the last one forms the pair only if every rule still holds."""
     if life.is_last_answer(pair, event.by):
         people = await store.people(tx, programme, [pair.mentor_id, pair.mentee_id])
-        rule = broken_rule(
-            people[pair.mentor_id], people[pair.mentee_id], programme, but=OF_THE_PAIR_ITSELF
-        )
+        near = await run_store.near_of_proposals(tx, [pair])
+        mentor = as_found(people[pair.mentor_id], near.get(pair.pair_id))
+        rule = broken_rule(mentor, people[pair.mentee_id], programme, but=OF_THE_PAIR_ITSELF)
         if rule or programme.over_on(tx.now.date()):
             return life.expired(pair, tx.now, rule)
     expiry = timedelta(days=programme.proposal_expiry_days)

@@ -1,17 +1,24 @@
 """How near words are in meaning, by the static embeddings that the package wordllama carries.
 
+Asked by a run's worker alone: the service goes by what that found of each pair.
+
 Optional (extra `near`). Only the data files of its wheel are read: its own code sets up logging
 for the whole process, and asks the network for what it does not find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
+from services.matching.domain.instance import Instance
+from services.matching.domain.people import Person
+from services.matching.domain.result import Match
 from services.matching.domain.topics import Nearness
 
 if TYPE_CHECKING:
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
 NEAR_PERCENT = 65
 """From here on nine in ten words meet a right topic; measured on tests/unit/matching/near_words."""
 
+Near: TypeAlias = Mapping[str, tuple[str, int]]
+"""Topic → the offered one that is taken as near to it, and how near in percent."""
+
 _MOST_KEPT = 20_000
 _ROWS = 512
 
@@ -32,6 +42,27 @@ def nearness() -> Nearness | None:
     """What says how near words are; None without the extra `near`."""
     found = find_spec("wordllama")
     return Embeddings(Path(found.origin).parent) if found and found.origin else None
+
+
+def found_near(given: Instance, matches: Iterable[Match]) -> dict[UUID, dict[UUID, Near]]:
+    """Mentor → mentee → which topics the mentee wants that the mentor's are taken as near to."""
+    offering = {person.participant_id: person.near for person in given.mentors if person.near}
+    wanting = {person.participant_id: person.wants for person in given.mentees}
+    found: dict[UUID, dict[UUID, Near]] = {}
+    for match in matches:
+        near = offering.get(match.mentor_id, {})
+        wanted = {topic: near[topic] for topic in wanting[match.mentee_id] if topic in near}
+        if wanted:
+            found.setdefault(match.mentor_id, {})[match.mentee_id] = wanted
+    return found
+
+
+def as_found(mentor: Person, near: Near | None) -> Person:
+    """The mentor with what a run took as near to their topics, as far as they still offer them."""
+    if not near:
+        return mentor
+    still = {topic: found for topic, found in near.items() if found[0] in mentor.offers}
+    return replace(mentor, near=still)
 
 
 class Embeddings:

@@ -14,8 +14,10 @@ from uuid import UUID
 import asyncpg
 
 from services.matching.domain.explanation import Unmatched
+from services.matching.domain.pairs import Pair
 from services.matching.domain.result import Alternative, Match, Prices, Result
 from services.matching.domain.scoring import Contribution, Fit
+from services.matching.near import Near
 from shared.database import Database, Transaction
 
 Couple: TypeAlias = tuple[UUID, UUID]
@@ -71,6 +73,8 @@ class Draft:
 
     place: int
     match: Match
+    near: Near | None
+    """What of the mentor's topics was taken as near to what the mentee wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class Outcome:
     """Every employee who is named in the input."""
     coverage: Mapping[str, Any]
     """By department and level, see `coverage`."""
+    near: Mapping[UUID, Mapping[UUID, Near]]
+    """See `near.found_near`."""
     seconds: float
     peak_memory_mb: float
 
@@ -288,7 +294,7 @@ async def keep_outcome(tx: Transaction, run: Run, found: Outcome) -> None:
         "run_pairs",
         columns=[
             *("run_id", "place", "mentor_id", "mentee_id", "score", "breakdown", "topics"),
-            "instead",
+            *("instead", "near"),
         ],
         records=(
             (
@@ -302,6 +308,7 @@ async def keep_outcome(tx: Transaction, run: Run, found: Outcome) -> None:
                         ("mentor", match.instead_for_mentor),
                     )
                 },
+                found.near.get(match.mentor_id, {}).get(match.mentee_id),
             )
             for place, match in enumerate(result.matches)
         ),
@@ -409,6 +416,18 @@ async def drafts_to_propose(tx: Transaction, run_id: UUID, limit: int) -> list[D
         limit,
     )
     return [_draft(row) for row in rows]
+
+
+async def near_of_proposals(tx: Transaction, pairs: Iterable[Pair]) -> dict[UUID, Near]:
+    """What their runs took as near, of those of these pairs that are proposals, by pair id."""
+    proposed = [pair.pair_id for pair in pairs if pair.status == "proposed"]
+    if not proposed:
+        return {}
+    rows = await tx.connection.fetch(
+        "SELECT pair_id, near FROM run_pairs WHERE pair_id = ANY($1) AND near IS NOT NULL",
+        proposed,
+    )
+    return {row["pair_id"]: row["near"] for row in rows}
 
 
 async def tell_fates(
@@ -668,6 +687,7 @@ def _draft(row: asyncpg.Record) -> Draft:
             _alternative(instead["mentee"]),
             _alternative(instead["mentor"]),
         ),
+        row["near"],
     )
 
 

@@ -22,6 +22,7 @@ from services.matching.domain import pairs as life
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Person, Programme
 from services.matching.domain.rules import broken_rule
+from services.matching.near import as_found
 from services.matching.run_store import Draft, Run
 from services.matching.solver import Solve, SolverFailed
 from shared.database import Database, Transaction
@@ -110,8 +111,12 @@ async def carry_out_run(database: Database, programme_id: UUID, solve: Solve) ->
     run = await _begin(database, programme_id)
     if run is None or not (run.solved or await _solved(database, run, solve)):
         return
-    while await _propose_some(database, run):
-        pass
+    more = True
+    while more:
+        began = time.monotonic()
+        more = await _propose_some(database, run)
+        # Whoever waits for the programme's lock comes first.
+        await asyncio.sleep(time.monotonic() - began)
 
 
 async def _begin(database: Database, programme_id: UUID) -> Run | None:
@@ -210,7 +215,7 @@ async def _propose(tx: Transaction, run: Run, drafts: list[Draft]) -> None:
         mentor, mentee = people.get(draft.match.mentor_id), people.get(draft.match.mentee_id)
         if mentor is None or mentee is None:
             told[draft.place] = "not_ready"
-        elif rule := broken_rule(mentor, mentee, programme):
+        elif rule := broken_rule(as_found(mentor, draft.near), mentee, programme):
             told[draft.place] = rule
         else:
             for person in (mentor, mentee):

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.matching import lock_store, store
 from services.matching.domain.instance import Instance, instance
 from services.matching.domain.people import Person, Programme, Weights
+from services.matching.near import nearness
 from services.matching.run_store import Couple, Run
 from shared.database import Transaction
 
@@ -17,7 +18,7 @@ from shared.database import Transaction
 async def snapshot(tx: Transaction, run: Run, programme: Programme) -> Instance:
     """The instance that a run of this programme solves now."""
     programme = with_changes(programme, run.asked.changes)
-    people = await store.people(tx, programme)
+    people = await store.people(tx, programme, nearness=nearness())
     apart = await lock_store.couples_locked(tx, programme.programme_id, "apart")
     people = lock_store.kept_apart(people, [*apart, *run.asked.apart])
     previous: list[Couple] = []

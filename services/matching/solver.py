@@ -30,6 +30,7 @@ from services.matching.domain.instance import Instance, canonical, instance
 from services.matching.domain.people import Person, Programme
 from services.matching.domain.result import Result
 from services.matching.kernel_cache import environment
+from services.matching.near import found_near
 from services.matching.run_store import Outcome, Run
 from services.matching.snapshot import mentioned, snapshot
 from shared.clock import Clock
@@ -132,6 +133,7 @@ def _outcome(given: Instance, state_hash: str, limits: Limits, told: Told) -> Ou
         state_hash=state_hash,
         mentions=mentioned(given),
         coverage=coverage(given, result.matches),
+        near=found_near(given, result.matches),
         seconds=round(seconds, 3),
         peak_memory_mb=round(_peak_memory_mb(), 1),
     )

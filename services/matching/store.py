@@ -5,7 +5,6 @@ Runs are in `run_store`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -18,8 +17,7 @@ from services.matching.domain.hours import in_utc
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Person, Programme, Weights
 from services.matching.domain.scoring import Contribution
-from services.matching.domain.topics import plain, understood
-from services.matching.near import nearness
+from services.matching.domain.topics import Nearness, plain, understood
 from shared.catalogue import (
     AnswerFact,
     ConcernFact,
@@ -398,9 +396,15 @@ async def programme(tx: Transaction, programme_id: UUID) -> Programme | None:
 
 
 async def people(
-    tx: Transaction, of: Programme, ids: Collection[UUID] | None = None
+    tx: Transaction,
+    of: Programme,
+    ids: Collection[UUID] | None = None,
+    nearness: Nearness | None = None,
 ) -> dict[UUID, Person]:
-    """Participants of a programme by id: those named, or all who have enrolled and not left."""
+    """Participants of a programme by id: those named, or all who have enrolled and not left.
+
+    Without `nearness` nothing is near to what they offer: see `near.as_found`.
+    """
     rows = await tx.connection.fetch(
         """
         SELECT p.*, e.status AS employment, e.job_level, e.department, e.division, e.location,
@@ -431,9 +435,7 @@ async def people(
     chains = await _chains(tx, [row["employee_id"] for row in rows])
     day = max(of.starts_on, tx.now.date())
     said = [_person(row, of, chains, day) for row in rows]
-    # Words that were never seen before take a model that is read anew.
-    told = await asyncio.to_thread(understood, said, nearness())
-    return {person.participant_id: person for person in told}
+    return {person.participant_id: person for person in understood(said, nearness)}
 
 
 @dataclass(frozen=True, slots=True)
