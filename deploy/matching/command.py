@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -17,7 +17,6 @@ from rich.table import Table
 from deploy.terminal import console
 
 if TYPE_CHECKING:
-    from deploy.matching.files import BadInputError
     from deploy.matching.formats import CertificateFile
     from deploy.matching.people import Named
     from services.matching.domain.result import Result
@@ -29,6 +28,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 _out = console()
 _err = console(stderr=True)
 
+Participants = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="People: JSON Lines, or CSV when it ends in .csv."),
+]
+Programme = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The programme's rules: a JSON object.")
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="A new folder for what comes out.", file_okay=False),
@@ -41,13 +47,8 @@ Force = Annotated[
 @app.callback(invoke_without_command=True)
 def match(
     ctx: typer.Context,
-    participants: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="People: JSON Lines, or CSV when it ends in .csv."),
-    ] = None,
-    programme: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The programme's rules: a JSON object.")
-    ] = None,
+    participants: Participants = None,
+    programme: Programme = None,
     out: Out = None,
     gap: Annotated[
         float | None,
@@ -72,8 +73,9 @@ def match(
     """Pair the people of a file by the engine that the service runs on.
 
     Writes pairs.jsonl, unmatched.jsonl (who is left and why), certificate.json (how good the pairs
-    are, and how good any could be) and prices.jsonl, which proves it. All lines are checked first,
-    and if one is wrong nothing is written. `updraft match schemas` prints the formats.
+    are, and how good any could be), prices.jsonl, which proves it, and report.html to look at. All
+    lines are checked first, and if one is wrong nothing is written. `updraft match verify` checks
+    what was written; `updraft match schemas` prints the formats.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -108,6 +110,53 @@ def match(
     for warning in given.warnings:
         _err.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     _show(certificate, out)
+
+
+@app.command()
+def verify(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="What `updraft match` wrote.")
+    ] = None,
+    participants: Participants = None,
+    programme: Programme = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Instead: what GET /match-runs/{id}/certificate answered."
+        ),
+    ] = None,
+) -> None:
+    """Check a kept run anew: each pair by each rule, each score, the objective and the bound.
+
+    Ends with 1 when something does not hold, and with 2 when a file cannot be read.
+    """
+    from deploy.matching.files import printable, read_input
+
+    if (folder is None) == (run is None):
+        raise typer.BadParameter("name either a folder or --run", param_hint="DIR")
+    with _refusing("nothing was verified"), _progress() as told:
+        # Half a second to import, which a wrong option need not wait for.
+        from deploy.matching.audit import verdict_on_files, verdict_on_run
+
+        if run is not None:
+            verdict = verdict_on_run(run, told)
+        else:
+            participants = _given(participants, "--participants")
+            programme = _given(programme, "--programme")
+            told("reading", 0.0)
+            given = read_input(participants, programme)
+            verdict = verdict_on_files(_given(folder, "DIR"), given, told)
+    if verdict.findings:
+        _tell([printable(each) for each in verdict.findings], len(verdict.findings))
+        _err.print("[red]error:[/red] the run is not what it says", highlight=False)
+        raise typer.Exit(1)
+    of = verdict.certificate
+    _out.print(
+        f"everything holds: {of.pairs:,} pairs, objective {of.objective:,.4f} of at most "
+        f"{of.bound:,.4f}, gap {of.gap:.4%}, {of.covered:,} of {of.coverable:,} mentees served",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -204,27 +253,28 @@ def _given(path: Path | None, option: str) -> Path:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(so: str = "nothing was written") -> Iterator[None]:
     """Says what is wrong with the input, or with the disk, and ends the command."""
     from deploy.matching.files import BadInputError
 
     try:
         yield
     except BadInputError as error:
-        _refuse(error)
+        _tell(error.problems, error.count)
+        _err.print(f"[red]error:[/red] {so}", highlight=False)
+        raise typer.Exit(BAD_INPUT) from None
     except OSError as error:
         _err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 
-def _refuse(error: BadInputError) -> NoReturn:
-    for problem in error.problems:
+def _tell(problems: list[str], count: int) -> None:
+    from deploy.matching.files import MOST_SHOWN
+
+    for problem in problems[:MOST_SHOWN]:
         _err.print(escape(problem), highlight=False, soft_wrap=True)
-    more = error.count - len(error.problems)
-    if more:
-        _err.print(f"and {more:,} more", highlight=False)
-    _err.print("[red]error:[/red] nothing was written", highlight=False)
-    raise typer.Exit(BAD_INPUT) from None
+    if count > MOST_SHOWN:
+        _err.print(f"and {count - MOST_SHOWN:,} more", highlight=False)
 
 
 @contextmanager

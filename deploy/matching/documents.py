@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from deploy.matching.formats import (
+    BottlenecksFile,
     CertificateFile,
+    NotReadyLine,
     PairLine,
     PersonLine,
     PriceLine,
@@ -22,6 +24,8 @@ FORMATS: dict[str, type[BaseModel]] = {
     "rules": Rules,
     "pairs": PairLine,
     "unmatched": UnmatchedLine,
+    "not_ready": NotReadyLine,
+    "bottlenecks": BottlenecksFile,
     "prices": PriceLine,
     "certificate": CertificateFile,
 }

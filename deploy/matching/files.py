@@ -24,7 +24,7 @@ from services.matching.near import nearness
 from shared.envelope import describe
 
 LONGEST_LINE = 1024 * 1024
-LARGEST_RULES = 256 * 1024 * 1024
+LARGEST_DOCUMENT = 256 * 1024 * 1024
 """Bytes; a million named pairs take less."""
 MOST_LINES = 1_000_000
 MOST_SHOWN = 50
@@ -32,6 +32,7 @@ MOST_SHOWN = 50
 _LONGEST_SKIP = 256 * LONGEST_LINE
 _LONGEST_REASON = 400
 _NOT_UTF8 = "is not UTF-8; save the file as UTF-8"
+_NOT_READ = "; what follows was not read"
 _NO_NEARNESS = "near_topics: needs the extra `near`; install updraft[near], or leave it out"
 _BOM = b"\xef\xbb\xbf"
 _LISTS = {"dotted_line_manager_ids", "languages", "interests", "blocks", "met"}
@@ -49,9 +50,9 @@ class BadInputError(Exception):
     def __init__(self, path: Path, wrong: Iterable[tuple[int | None, str]]) -> None:
         sorted_by_line = sorted(wrong, key=lambda each: each[0] or 0)
         self.problems = [
-            f"{path.name}: {_printable(reason)}"
+            f"{path.name}: {printable(reason)}"
             if line is None
-            else f"{path.name}: line {line}: {_printable(reason)}"
+            else f"{path.name}: line {line}: {printable(reason)}"
             for line, reason in sorted_by_line[:MOST_SHOWN]
         ]
         self.count = len(sorted_by_line)
@@ -84,16 +85,7 @@ def read_input(participants: Path, programme: Path) -> Input:
 
 def read_rules(path: Path) -> Rules:
     """The rules of a programme. Raises BadInputError."""
-    with _opened(path) as file:
-        text = file.read(LARGEST_RULES + 1).removeprefix(_BOM)
-    if len(text) > LARGEST_RULES:
-        raise BadInputError(path, [(None, "is larger than any rules; send one JSON object")])
-    try:
-        rules = Rules.model_validate_json(text)
-    except ValidationError as error:
-        for name in filter(_is_protected, _unknown_names(error)):
-            raise BadInputError(path, [(None, _never_used(name))]) from None
-        raise BadInputError(path, [(None, _reason(error, text))]) from None
+    rules = read_document(path, Rules)
     if rules.near_topics and nearness() is None:
         raise BadInputError(path, [(None, _NO_NEARNESS)])
     return rules
@@ -163,9 +155,12 @@ def read_lines(path: Path, model: type[M]) -> list[M]:
     """JSON Lines of one kind. Raises BadInputError with every bad line."""
     found, wrong = [], []
     with _opened(path) as file:
-        for number, line in _lines(file):
+        for count, (number, line) in enumerate(_lines(file), start=1):
+            if count > MOST_LINES:
+                wrong.append((number, f"more than {MOST_LINES:,} lines; no run has so many"))
+                break
             try:
-                found.append(model.model_validate_json(_whole(line)))
+                found.append(_parsed(model, _whole(line)))
             except (ValidationError, _BadLineError) as error:
                 wrong.append((number, _reason(error, line)))
     if wrong:
@@ -176,15 +171,36 @@ def read_lines(path: Path, model: type[M]) -> list[M]:
 def read_document(path: Path, model: type[M]) -> M:
     """One JSON object. Raises BadInputError."""
     with _opened(path) as file:
-        text = file.read(LARGEST_RULES + 1).removeprefix(_BOM)
+        text = file.read(LARGEST_DOCUMENT + 1).removeprefix(_BOM)
+    if len(text) > LARGEST_DOCUMENT:
+        raise BadInputError(path, [(None, "is larger than any such file; send one JSON object")])
     try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
+        return _parsed(model, text)
+    except (ValidationError, _BadLineError) as error:
+        for name in filter(_is_protected, _unknown_names(error)):
+            raise BadInputError(path, [(None, _never_used(name))]) from None
         raise BadInputError(path, [(None, _reason(error, text))]) from None
 
 
 class _BadLineError(Exception):
-    """A line that is not even worth parsing; says why."""
+    """A line that no format is asked about; says why."""
+
+
+def _parsed(model: type[M], text: bytes) -> M:
+    """The object of a JSON text, in which no key stands twice."""
+    found = model.model_validate_json(text)
+    try:
+        # Only the keys are looked at here; pydantic takes the last of two alike.
+        json.loads(text, object_pairs_hook=_each_once, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        raise _BadLineError("value: not JSON that is read here; send one record as JSON") from None
+    return found
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise _BadLineError(f"{name}: stands twice in one object; keep one of the two")
 
 
 @dataclass(slots=True)
@@ -212,7 +228,7 @@ class _Unknown:
         """One sentence, if there is anything to say."""
         if not self.lines:
             return []
-        names = ", ".join(_printable(name) for name, _ in self.names.most_common(5))
+        names = ", ".join(printable(name) for name, _ in self.names.most_common(5))
         return [
             f"{self.lines:,} lines have fields that no format knows, and were read without: {names}"
         ]
@@ -230,7 +246,7 @@ def _read_people(path: Path, people: People) -> _Unknown:
                 )
                 break
             try:
-                line = PersonLine.model_validate_json(_whole(document))
+                line = _parsed(PersonLine, _whole(document))
             except (ValidationError, _BadLineError) as error:
                 people.wrong.append((number, _reason(error, document)))
                 continue
@@ -275,14 +291,16 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | _BadLineError]]:
             line = line.removeprefix(_BOM)
         if len(line) > LONGEST_LINE:
             ended = _skip_line(file)
-            yield (
-                number,
-                _BadLineError(f"is longer than {LONGEST_LINE:,} bytes; end each person's line"),
-            )
+            rest = "" if ended else _NOT_READ
+            yield number, _BadLineError(_too_long() + rest)
             if not ended:
                 return
         elif line.strip():
             yield number, line
+
+
+def _too_long() -> str:
+    return f"is longer than {LONGEST_LINE:,} bytes; end the line where the record ends"
 
 
 def _skip_line(file: IO[bytes]) -> bool:
@@ -310,7 +328,7 @@ def _csv_documents(file: IO[bytes]) -> Iterator[tuple[int, bytes | _BadLineError
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            yield number, _BadLineError(f"is not CSV ({error}); what follows was not read")
+            yield number, _BadLineError(f"is not CSV ({error}); mend it{_NOT_READ}")
             return
         if broken:
             yield broken[0]
@@ -341,12 +359,12 @@ def _texts(file: IO[bytes], broken: list[tuple[int, _BadLineError]]) -> Iterator
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
         if len(line) > LONGEST_LINE:
-            broken.append((number, _BadLineError(f"is longer than {LONGEST_LINE:,} bytes")))
+            broken.append((number, _BadLineError(_too_long() + _NOT_READ)))
             return
         try:
             yield line.removeprefix(_BOM if number == 1 else b"").decode()
         except UnicodeDecodeError:
-            broken.append((number, _BadLineError(_NOT_UTF8)))
+            broken.append((number, _BadLineError(_NOT_UTF8 + _NOT_READ)))
             return
 
 
@@ -407,7 +425,9 @@ def _reason(error: ValidationError | _BadLineError, line: Any) -> str:
     return describe(error)
 
 
-def _unknown_names(error: ValidationError) -> list[str]:
+def _unknown_names(error: ValidationError | _BadLineError) -> list[str]:
+    if isinstance(error, _BadLineError):
+        return []
     return [
         str(each["loc"][-1])
         for each in error.errors(include_url=False, include_input=False)
@@ -425,7 +445,7 @@ def _never_used(name: str) -> str:
     return f"{name}: protected attributes and pay are never used here; leave the field out"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A text without what would move a terminal's cursor, and not too long."""
     shown = "".join(sign if sign.isprintable() else "?" for sign in text[:_LONGEST_REASON])
     return shown if len(text) <= _LONGEST_REASON else f"{shown}…"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import (
     BaseModel,
@@ -20,6 +21,9 @@ from pydantic import (
     model_validator,
 )
 
+from services.matching.domain.bottlenecks import Shortage
+from services.matching.domain.changes import Kind
+from services.matching.domain.result import Certificate, Stopped
 from shared.catalogue import EmployeeId, MatchingWeights, Moment, Role, Text
 from shared.catalogue.hr import Day as HrDay
 from shared.catalogue.hr import TimeZone
@@ -93,6 +97,10 @@ ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5]
 Language = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z]{2,3}$")]
 Words = Annotated[tuple[Text, ...], Field(max_length=MOST_WORDS)]
 Ids = Annotated[tuple[EmployeeId, ...], Field(max_length=10_000)]
+
+
+# Beyond this a computer's whole numbers run over when prices are added.
+Price = Annotated[int, Field(ge=-(2**60), le=2**60)]
 
 
 class _Format(BaseModel):
@@ -304,15 +312,80 @@ class PairLine(_Format):
     """The mentor's next best mentee."""
 
 
-class UnmatchedLine(_Format):
-    """Somebody who is ready and has no partner."""
+class ChangeOut(_Format):
+    """One change of the input with which a new run serves somebody."""
+
+    kind: Kind
+    """What kind of change it is."""
+    field: str
+    """Of the participant or, for the kinds `department` and `level`, of the rules."""
+    before: str | int | bool | None
+    """What it is now; hours as minutes after midnight UTC; null for what is added to a list."""
+    after: str | int | bool | None
+    """What it would be."""
+    id: str | None
+    """Whose field it is: the participant's or, for the kind `seat`, a counterpart's; null: the
+    rules'."""
+    via: int
+    """Counterparts who become possible by it and have a seat left, at once or once others move."""
+    words: str
+    """The same in words."""
+
+
+class _Outlook(_Format):
+    """What would serve somebody."""
 
     id: str
     """The participant."""
     role: Role
     """Mentor or mentee."""
-    reasons: dict[str, int]
+    changes: tuple[ChangeOut, ...] = ()
+    """Each alone serves the participant, the smallest first; none: no single one is known."""
+
+
+class UnmatchedLine(_Outlook):
+    """Somebody who is ready and has no partner."""
+
+    reasons: dict[str, Annotated[int, Field(ge=1)]]
     """Rule to the number of counterparts that it keeps away; `capacity`: taken by others."""
+    bottleneck: str | None = None
+    """The rule at which the nearest counterparts fail."""
+    nearest: int = 0
+    """How many counterparts fail at it."""
+
+
+class NotReadyLine(_Outlook):
+    """Somebody who is not ready and would be served if they were."""
+
+
+class BottleneckOut(_Format):
+    """Something that many need of the other side and few there have."""
+
+    kind: Shortage
+    """What there is too little of."""
+    name: str
+    """The topic, the languages, or the hours in UTC; empty for seats."""
+    role: Role
+    """Of those who need it."""
+    people: int
+    """How many need it."""
+    seats: int
+    """How many partners they have room for."""
+    offered: int
+    """For how many partners those have room who have it."""
+    left_out: int
+    """How many of those who need it have no partner."""
+    words: str
+    """The same in words."""
+
+
+class BottlenecksFile(_Format):
+    """What the programme is short of, the worst first."""
+
+    bottlenecks: tuple[BottleneckOut, ...]
+    """Where one side needs more than the other has."""
+    not_examined: tuple[Kind, ...]
+    """Changes that were not looked for: the run was too large for it, or is not proven."""
 
 
 class PriceLine(_Format):
@@ -322,7 +395,7 @@ class PriceLine(_Format):
     """The participant."""
     role: Role
     """Mentor or mentee."""
-    price: int
+    price: Price
     """In units of 1/10,000 point."""
 
 
@@ -336,29 +409,84 @@ class RefusedLock(NamedPair):
 class CertificateFile(_Format):
     """How good the pairs are, and how good any could be; all worth in points."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="forbid")
 
     objective: float
     """What the pairs are worth."""
     bound: float
     """More than this no pairs are worth that serve as many people."""
     gap: float
-    """1 − objective ÷ bound; 0 is a proof."""
+    """1 − objective ÷ bound; 0 is a proof, 1 where it is not even proven who can be served."""
     covered: int
     """Mentees who have a partner now."""
     coverable: int
     """More than this no pairs could serve."""
+    covered_mentors: int
+    """Mentors who have a partner now."""
+    coverable_mentors: int
+    """More than this no pairs that serve as many mentees could serve."""
     pairs: int
     """The number of pairs."""
+    total_score: float
+    """The sum of the pairs' scores."""
+    worst_score: float | None
+    """The lowest of them."""
     mentors: int
     """How many mentors were in the file."""
     mentees: int
     """How many mentees were in the file."""
     refused_locks: tuple[RefusedLock, ...] = ()
     """Locked pairs that a hard rule forbids."""
+    rules_version: int
+    """Of the programme."""
     input_hash: str
     """SHA-256 of what was decided by: the same input has the same hash, in any order of lines."""
+    asked_gap: float
+    """The gap with which the engine was to be content."""
+    stopped: Stopped
+    """What ended the search."""
+    passes: int
+    """How often all pairs were looked at."""
     seconds: float
     """How long the engine took."""
     peak_memory_mb: float
     """The most memory that the process ever had."""
+
+
+class FoundPair(_Format):
+    """A pair that a run of the matching service found."""
+
+    mentor_id: UUID
+    """The mentor's participant id."""
+    mentee_id: UUID
+    """The mentee's participant id."""
+    score: Annotated[float, Field(ge=0, le=100)]
+    """How well the two fit."""
+
+
+class FoundPrices(_Format):
+    """What one more seat of each participant would bring, in units of 1/10,000 point."""
+
+    mentees: dict[UUID, Price]
+    """By participant id."""
+    mentors: dict[UUID, Price]
+    """By participant id."""
+
+
+class EvidenceFile(_Format):
+    """What the matching service answers to `GET /match-runs/{id}/certificate`."""
+
+    run_id: UUID
+    """The run."""
+    programme_id: UUID
+    """Its programme."""
+    certificate: Certificate
+    """How good the pairs are, and how good any could be."""
+    erased: bool
+    """Whether somebody in the input was erased since, so that it is not kept."""
+    input: str | None
+    """What was decided by: the canonical text, gzip, base64."""
+    prices: str | None
+    """The prices: JSON, gzip, base64."""
+    matches: tuple[FoundPair, ...]
+    """The pairs, best first."""

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from deploy.matching.files import write_document, write_lines
 from deploy.matching.formats import (
+    BottleneckOut,
+    BottlenecksFile,
     CertificateFile,
+    ChangeOut,
     Instead,
+    NotReadyLine,
     PairLine,
     Part,
     PriceLine,
@@ -17,25 +21,80 @@ from deploy.matching.formats import (
     UnmatchedLine,
 )
 from deploy.matching.people import Named
+from deploy.matching.report import report
+from services.matching.domain.changes import Remedy
+from services.matching.domain.explanation import Unmatched
 from services.matching.domain.result import Alternative, Match, Result
+from services.matching.domain.words import bottleneck_in_words, in_words
 
 
 def write_outcome(
     folder: Path, named: Named, result: Result, *, seconds: float, peak_memory_mb: float
 ) -> CertificateFile:
-    """Write pairs, the unmatched, prices and the certificate; returns the certificate."""
+    """Write all files of a run and a page to look at; returns the certificate."""
     certificate = _certificate(named, result, seconds, peak_memory_mb)
+    short = _bottlenecks(result)
     write_lines(folder / "pairs.jsonl", (_pair(named, match) for match in result.matches))
+    remedies = {remedy.participant_id: remedy for remedy in result.remedies}
     write_lines(
         folder / "unmatched.jsonl",
         (
-            UnmatchedLine(id=named.ids[each.participant_id], role=each.role, reasons=each.reasons)
+            _unmatched(named, each, remedies.pop(each.participant_id, None))
             for each in result.unmatched
         ),
     )
+    write_lines(
+        folder / "not_ready.jsonl",
+        (
+            NotReadyLine(
+                id=named.ids[remedy.participant_id],
+                role=remedy.role,
+                changes=_changes(named, remedy),
+            )
+            for remedy in remedies.values()
+        ),
+    )
+    write_document(folder / "bottlenecks.json", short)
     write_lines(folder / "prices.jsonl", _prices(named, result))
     write_document(folder / "certificate.json", certificate)
+    (folder / "report.html").write_text(report(named, result, certificate, short), "utf-8")
     return certificate
+
+
+def _unmatched(named: Named, left: Unmatched, remedy: Remedy | None) -> UnmatchedLine:
+    return UnmatchedLine(
+        id=named.ids[left.participant_id],
+        role=left.role,
+        changes=_changes(named, remedy) if remedy else (),
+        reasons=left.reasons,
+        bottleneck=remedy.bottleneck if remedy else None,
+        nearest=remedy.nearest if remedy else 0,
+    )
+
+
+def _changes(named: Named, remedy: Remedy) -> tuple[ChangeOut, ...]:
+    return tuple(
+        ChangeOut(
+            kind=change.kind,
+            field=change.field,
+            before=change.before,
+            after=change.after,
+            id=None if change.participant_id is None else named.ids[change.participant_id],
+            via=change.via,
+            words=named.told(in_words(change, remedy.role)),
+        )
+        for change in remedy.changes
+    )
+
+
+def _bottlenecks(result: Result) -> BottlenecksFile:
+    return BottlenecksFile(
+        bottlenecks=tuple(
+            BottleneckOut(**asdict(short), words=bottleneck_in_words(short))
+            for short in result.bottlenecks
+        ),
+        not_examined=result.not_examined,
+    )
 
 
 def _certificate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ _HR_FACTS = (
     "level", "department", "division", "location", "country", "manager_id",
     "dotted_line_manager_ids", "employment", "leaves_on",
 )  # fmt: skip
+_KEY = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _said_by_hr = attrgetter(*_HR_FACTS)
 _T = TypeVar("_T")
 
@@ -43,6 +45,10 @@ class Named:
     ids: dict[UUID, str]
     employees: int
     """All whom a line describes, managers who do not take part included."""
+
+    def told(self, text: str) -> str:
+        """A text of the engine's with the ids that people have outside."""
+        return _KEY.sub(lambda key: self.ids.get(UUID(key[0]), key[0]), text)
 
 
 @contextmanager
