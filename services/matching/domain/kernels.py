@@ -39,6 +39,8 @@ _LANGUAGE = _NUMBERS["no_common_language"]
 _OVERLAP = _NUMBERS["time_overlap"]
 _TOPIC = _NUMBERS["no_wanted_topic"]
 _CAPACITY = _NUMBERS["capacity"]
+NO_RULE = 16
+"""More than any rule's number, and a power of two."""
 
 
 class Rules(NamedTuple):
@@ -400,23 +402,15 @@ def price_rows(
 
 
 @njit(cache=True, nogil=True)
-def _first(rule: int, other: int) -> int:
-    """The one that comes first of two rules, of which 0 is none."""
-    if rule == 0 or other == 0:
-        return max(rule, other)
-    return min(rule, other)
-
-
-@njit(cache=True, nogil=True)
 def _bar(f: Features, row: int, barred: Ints) -> None:
-    """Write the rule by which each column must not meet a row for who they are, 0 if none."""
-    barred[:] = 0
+    """Write the rule by which each column must not meet a row for who they are."""
+    barred[:] = NO_RULE
     for n in range(f.apart.start[row], f.apart.start[row + 1]):
         barred[f.apart.item[n]] = f.apart.value[n]
     for n in range(f.bosses.start[row], f.bosses.start[row + 1]):
         boss = f.bosses.item[n]
         for a in range(f.teams.start[boss], f.teams.start[boss + 1]):
-            barred[f.teams.item[a]] = _first(barred[f.teams.item[a]], _REPORTING_LINE)
+            barred[f.teams.item[a]] = min(barred[f.teams.item[a]], _REPORTING_LINE)
 
 
 @njit(cache=True, nogil=True)
@@ -428,7 +422,36 @@ def _rule_of_kind(f: Features, rules: Rules, row: int, kind: int) -> int:
         return _LANGUAGE
     if _overlap_minutes(f, row, kind) < rules.min_overlap:
         return _OVERLAP
-    return 0
+    return NO_RULE
+
+
+class Left(NamedTuple):
+    """Whose reasons are counted."""
+
+    rows: NDArray[np.bool_]
+    columns: Ints
+    """Ascending."""
+    class_start: Ints
+    """Where the columns of each class start among them."""
+    column_rule: Ints
+    """The first rule that each of all columns breaks by itself."""
+
+
+def left(f: Features, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Left:
+    """Those of these rows and columns."""
+    places = np.flatnonzero(columns)
+    alone = np.where(f.column_alone > 0, f.column_alone, NO_RULE)
+    return Left(
+        rows,
+        places.astype(np.int32),
+        np.searchsorted(places, f.class_start).astype(np.int32),
+        np.where(f.column_full, np.minimum(alone, _CAPACITY), alone).astype(np.int32),
+    )
+
+
+def counts(people: int) -> Longs:
+    """Room for (people, rules) counts, the one of no rule at 0."""
+    return np.zeros((people, NO_RULE), np.int64)
 
 
 @njit(cache=True, nogil=True)
@@ -437,33 +460,56 @@ def count_reasons(
     start: int,
     stop: int,
     s: Scratch,
-    row_left: NDArray[np.bool_],
-    column_left: NDArray[np.bool_],
+    of_rows: Left,
+    of_columns: Left,
     row_counts: Longs,
     column_counts: Longs,
 ) -> None:
-    """Count, for who is left, the counterparts that each rule excludes first; 0 is no rule."""
+    """Count the counterparts that each rule excludes first.
+
+    `of_rows` names the rows that are left and all columns, `of_columns` the columns that are left.
+    """
     f, rules = case.features, case.rules
-    kinds = len(f.class_start) - 1
     for row in range(start, stop):
         s.given[:] = 0
         _add(f.wants, f.offered, row, s.given)
         barred = s.taught
         _bar(f, row, barred)
-        for kind in range(kinds):
-            of_kind = _first(f.row_alone[row], _rule_of_kind(f, rules, row, kind))
-            for column in range(f.class_start[kind], f.class_start[kind + 1]):
-                if not (row_left[row] or column_left[column]):
-                    continue
-                rule = _first(of_kind, _first(f.column_alone[column], barred[column]))
-                place = f.places[f.place_of_column[column], 0]
-                if rules.different_department and place == f.row_place[row, 0]:
-                    rule = _first(rule, _SAME_DEPARTMENT)
-                if s.given[column] == 0:
-                    rule = _first(rule, _TOPIC)
-                if f.row_full[row] or f.column_full[column]:
-                    rule = _first(rule, _CAPACITY)
-                if row_left[row]:
-                    row_counts[row, rule] += 1
-                if column_left[column]:
-                    column_counts[column, rule] += 1
+        of_row = f.row_alone[row] if f.row_alone[row] else NO_RULE
+        if f.row_full[row]:
+            of_row = min(of_row, _CAPACITY)
+        if of_rows.rows[row]:
+            _count(f, rules, row, of_row, of_rows, s, row_counts[row], None)
+        _count(f, rules, row, of_row, of_columns, s, None, column_counts)
+
+
+@njit(cache=True, nogil=True)
+def _count(
+    f: Features,
+    rules: Rules,
+    row: int,
+    of_row: int,
+    among: Left,
+    s: Scratch,
+    of_this_row: Longs | None,
+    of_columns: Longs | None,
+) -> None:
+    barred = s.taught
+    for kind in range(len(f.class_start) - 1):
+        first, last = among.class_start[kind], among.class_start[kind + 1]
+        if first == last:
+            continue
+        of_kind = min(of_row, _rule_of_kind(f, rules, row, kind))
+        for n in range(np.uint64(first), np.uint64(last)):
+            column = np.uint64(among.columns[n])
+            rule = min(of_kind, among.column_rule[column], barred[column])
+            department = f.places[np.uint64(f.place_of_column[column]), 0]
+            if rules.different_department and department == f.row_place[row, 0]:
+                rule = min(rule, _SAME_DEPARTMENT)
+            if s.given[column] == 0:
+                rule = min(rule, _TOPIC)
+            # No rule, which is one more than any, becomes 0 by its last bits.
+            if of_this_row is not None:
+                of_this_row[np.uint64(rule & (NO_RULE - 1))] += 1
+            if of_columns is not None:
+                of_columns[column, np.uint64(rule & (NO_RULE - 1))] += 1

@@ -94,9 +94,13 @@ class StreamedPairs:
 
     def reasons(self, mentees: Flags, mentors: Flags) -> tuple[Whole, Whole]:
         """Counted in one more look at the pairs of the people named."""
-        column_left = mentors[self._features.column_of]
-        of_rows = np.zeros((self._rows, len(RULES) + 1), np.int64)
-        of_columns = [np.zeros((self._columns, len(RULES) + 1), np.int64) for _ in self._scratch]
+        f = self._features
+        of_rows, of_columns = (
+            kernels.left(f, mentees, np.ones(self._columns, np.bool_)),
+            kernels.left(f, np.zeros(self._rows, np.bool_), mentors[f.column_of]),
+        )
+        row_counts = kernels.counts(self._rows)
+        column_counts = [kernels.counts(self._columns) for _ in self._scratch]
 
         def look(thread: int, start: int, stop: int) -> None:
             kernels.count_reasons(
@@ -104,16 +108,17 @@ class StreamedPairs:
                 start,
                 stop,
                 self._scratch[thread],
-                mentees,
-                column_left,
                 of_rows,
-                of_columns[thread],
+                of_columns,
+                row_counts,
+                column_counts[thread],
             )
 
         self._over_all_rows("reasons", look)
-        of_mentors = np.empty_like(of_columns[0])
-        of_mentors[self._features.column_of] = sum(of_columns[1:], start=of_columns[0])
-        return of_rows, of_mentors
+        of_mentors = np.empty_like(column_counts[0])
+        of_mentors[f.column_of] = sum(column_counts[1:], start=column_counts[0])
+        rules = len(RULES) + 1
+        return row_counts[:, :rules], of_mentors[:, :rules]
 
     def _over_all_rows(self, doing: str, look: Callable[[int, int, int], None]) -> None:
         """Have each thread take some rows after the other until none is left."""
