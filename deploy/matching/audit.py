@@ -29,7 +29,7 @@ from deploy.matching.formats import (
 )
 from deploy.matching.people import Named, participant_id
 from services.matching.domain.explanation import reasons_by_number
-from services.matching.domain.instance import Instance, canonical
+from services.matching.domain.instance import Instance, canonical, from_canonical
 from services.matching.domain.people import Person
 from services.matching.domain.problem import all_pairs, market_of, with_locks
 from services.matching.domain.result import Certificate, Prices
@@ -266,11 +266,13 @@ def _unpacked(path: Path, name: str, text: str) -> bytes:
 def _given(path: Path, text: bytes) -> Instance:
     try:
         from_json(text, allow_inf_nan=False)
-        given = _ANY_INPUT.validate_json(text)
+        _ANY_INPUT.validate_json(text, strict=True)
     except ValidationError as error:
         raise BadInputError(path, [(None, f"input: {describe(error)}")]) from None
     except ValueError:
         raise BadInputError(path, [(None, "input: is not JSON that is read here")]) from None
+    # Not what was validated: that has floats where the text has whole numbers.
+    given = from_canonical(text)
     if canonical(given) != text or not _is_sound(given):
         reason = "input: is not in its canonical form; send what the service answered"
         raise BadInputError(path, [(None, reason)])

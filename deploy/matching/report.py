@@ -107,7 +107,6 @@ class Row:
     mentee: str
     score: float
     points: Sequence[float]
-    topics: str
 
 
 def report(
@@ -229,7 +228,6 @@ def _row(named: Named, place: int, match: Match) -> Row:
         named.ids[match.mentee_id],
         match.fit.score,
         [points[name] for name in _FACTORS],
-        ", ".join(match.fit.topics),
     )
 
 
