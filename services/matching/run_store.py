@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.matching.domain.changes import Change, Remedy
 from services.matching.domain.explanation import Unmatched
 from services.matching.domain.pairs import Pair
 from services.matching.domain.result import Alternative, Match, Prices, Result
@@ -75,6 +76,14 @@ class Draft:
     match: Match
     near: Near | None
     """What of the mentor's topics was taken as near to what the mentee wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """The next best counterpart of either side of a pair; None: there was no other."""
+
+    for_mentee: Alternative | None
+    for_mentor: Alternative | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +332,7 @@ async def keep_outcome(tx: Transaction, run: Run, found: Outcome) -> None:
         list(found.mentions),
     )
     if not run.asked.dry_run:
-        await _explain_unmatched(tx, run.run_id, result.unmatched)
+        await _explain_unmatched(tx, run, result)
 
 
 async def mark_solved(tx: Transaction, run: Run, found: Outcome) -> bool:
@@ -342,7 +351,8 @@ async def mark_solved(tx: Transaction, run: Run, found: Outcome) -> bool:
             proposed = CASE WHEN dry_run THEN 0 END, doing = NULL, share = NULL,
             certificate = $5, refused_locks = $6, coverage = $7, seconds = $8,
             peak_memory_mb = $9, mentees_waiting = $10, mentors_waiting = $11,
-            programme_version = $12, input_hash = $13, state_hash = $14
+            programme_version = $12, input_hash = $13, state_hash = $14,
+            not_examined = $15, bottlenecks = $16
         WHERE run_id = $1 AND state = 'running' AND attempts = $2
         RETURNING true
         """,
@@ -360,6 +370,8 @@ async def mark_solved(tx: Transaction, run: Run, found: Outcome) -> bool:
         result.certificate.rules_version,
         result.certificate.input_hash,
         found.state_hash,
+        result.not_examined,
+        [asdict(short) for short in result.bottlenecks],
     )
     if not marked:
         return False
@@ -384,6 +396,16 @@ async def forget_people(tx: Transaction, employee_ids: Collection[str]) -> None:
         """
         DELETE FROM run_pairs USING participants
         WHERE employee_id = ANY($1) AND participant_id IN (mentor_id, mentee_id)
+        """,
+        list(employee_ids),
+    )
+    await tx.connection.execute(
+        """
+        DELETE FROM unmatched WHERE participant_id IN (
+            SELECT participant_id FROM unmatched JOIN participants USING (participant_id)
+            WHERE employee_id = ANY($1)
+            -- who writes one of these now waits for our locks, and then does this, too
+            FOR UPDATE OF unmatched SKIP LOCKED)
         """,
         list(employee_ids),
     )
@@ -466,7 +488,8 @@ async def complete_run(tx: Transaction, run_id: UUID, *, most_unmatched: int) ->
     assert row is not None
     left_out = await tx.connection.fetch(
         "SELECT participant_id, role, reasons FROM unmatched JOIN participants"
-        " USING (participant_id) WHERE run_id = $1 ORDER BY participant_id LIMIT $2",
+        " USING (participant_id) WHERE run_id = $1 AND reasons IS NOT NULL"
+        " ORDER BY participant_id LIMIT $2",
         run_id,
         most_unmatched,
     )
@@ -484,25 +507,62 @@ _FIGURES = (
 )  # fmt: skip
 
 
-async def _explain_unmatched(tx: Transaction, run_id: UUID, left_out: Sequence[Unmatched]) -> None:
-    """Keep why these people have no partner, in place of earlier explanations."""
+async def _explain_unmatched(tx: Transaction, run: Run, result: Result) -> None:
+    """Keep why these people have no partner, and what would help, in place of what was said."""
+    reasons = {each.participant_id: each.reasons for each in result.unmatched}
+    remedies = {each.participant_id: each for each in result.remedies}
+    await tx.connection.execute(
+        "DELETE FROM unmatched USING participants WHERE reasons IS NULL AND programme_id = $1"
+        " AND unmatched.participant_id = participants.participant_id",
+        run.programme_id,
+    )
     await tx.connection.execute(
         """
-        INSERT INTO unmatched (participant_id, run_id, reasons, explained_at)
-        SELECT participant_id, $2, reasons, $3
-        FROM jsonb_to_recordset($1) AS given (participant_id uuid, reasons jsonb)
+        INSERT INTO unmatched (participant_id, run_id, reasons, remedy, explained_at)
+        SELECT participant_id, $2, reasons, remedy, $3
+        FROM jsonb_to_recordset($1) AS given (participant_id uuid, reasons jsonb, remedy jsonb)
         ORDER BY participant_id
         ON CONFLICT (participant_id) DO UPDATE SET
-            run_id = excluded.run_id, reasons = excluded.reasons,
+            run_id = excluded.run_id, reasons = excluded.reasons, remedy = excluded.remedy,
             explained_at = excluded.explained_at
         """,
         [
-            {"participant_id": str(each.participant_id), "reasons": each.reasons}
-            for each in left_out
+            {
+                "participant_id": str(participant_id),
+                "reasons": reasons.get(participant_id),
+                "remedy": asdict(remedies[participant_id]) if participant_id in remedies else None,
+            }
+            for participant_id in reasons.keys() | remedies.keys()
         ],
-        run_id,
+        run.run_id,
         tx.now,
     )
+
+
+def remedy_of(row: asyncpg.Record) -> Remedy | None:
+    """What would serve somebody, from the column `remedy`."""
+    plain = row["remedy"]
+    if plain is None:
+        return None
+    changes = tuple(
+        Change(**each | {"participant_id": whose and UUID(whose)})
+        for each in plain["changes"]
+        for whose in [each["participant_id"]]
+    )
+    return Remedy(**plain | {"participant_id": UUID(plain["participant_id"]), "changes": changes})
+
+
+async def alternatives(tx: Transaction, pair: Pair) -> Alternatives | None:
+    """The next best for either side of a pair, by the run that found it; None: no longer kept."""
+    instead = await tx.connection.fetchval(
+        "SELECT instead FROM run_pairs WHERE run_id = $1 AND mentor_id = $2 AND mentee_id = $3",
+        pair.run_id,
+        pair.mentor_id,
+        pair.mentee_id,
+    )
+    if instead is None:
+        return None
+    return Alternatives(_alternative(instead["mentee"]), _alternative(instead["mentor"]))
 
 
 async def run_row(tx: Transaction, run_id: UUID) -> asyncpg.Record | None:

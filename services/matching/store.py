@@ -564,13 +564,14 @@ async def participant_row(tx: Transaction, participant_id: UUID) -> asyncpg.Reco
     return await tx.connection.fetchrow(
         """
         SELECT p.participant_id, p.programme_id, p.employee_id, p.role, p.status,
-               u.run_id, u.reasons, u.explained_at, o.orphaned_since,
+               u.run_id, u.reasons, u.remedy, u.explained_at, r.not_examined, o.orphaned_since,
                (SELECT count(*) FROM pairs
                 WHERE (mentor_employee_id = p.employee_id OR mentee_employee_id = p.employee_id)
                   AND p.participant_id IN (mentor_id, mentee_id)
                   AND status IN ('proposed', 'active', 'paused')) AS living_pairs
         FROM participants p
         LEFT JOIN unmatched u USING (participant_id)
+        LEFT JOIN match_runs r USING (run_id)
         LEFT JOIN orphans o USING (participant_id)
         WHERE p.participant_id = $1
         """,

@@ -20,7 +20,10 @@ from services.matching.api.access import (
 )
 from services.matching.api.rules import RuleChanges
 from services.matching.decisions import ask_for_run
+from services.matching.domain.bottlenecks import Bottleneck, Shortage
+from services.matching.domain.people import Role
 from services.matching.domain.result import Alternative, Certificate, RefusedLock
+from services.matching.domain.words import bottleneck_in_words
 from services.matching.run_store import Request
 from services.matching.solver import ON_DEMAND
 from shared.catalogue import Contribution
@@ -35,6 +38,24 @@ class RunAccepted(BaseModel):
     """The run that will be carried out."""
 
     run_id: UUID
+
+
+class ShortageTold(BaseModel):
+    """Something that many need of the other side and few there have."""
+
+    kind: Shortage
+    name: str
+    """The topic, the languages or the working hours in UTC; empty for seats."""
+    role: Role
+    """Of those who need it."""
+    people: int
+    seats: int
+    """Their free seats before the run."""
+    offered: int
+    """Free seats of those on the other side who have it."""
+    left_out: int
+    """Of `people`, those without a partner after the run."""
+    told: str
 
 
 class RunState(BaseModel):
@@ -71,6 +92,8 @@ class RunState(BaseModel):
     """How good the result is, and the bound that proves it."""
     refused_locks: list[RefusedLock]
     """Pairs that were to be formed, with the rule that forbids each."""
+    bottlenecks: list[ShortageTold]
+    """What the programme is short of, the worst first."""
     seconds: float | None
     peak_memory_mb: float | None
     verifiable: bool
@@ -261,7 +284,12 @@ async def _known(tx: Tx, run_id: UUID) -> Any:
 
 
 def _run(row: Any) -> RunState:
-    return RunState.model_validate({name: row[name] for name in RunState.model_fields})
+    shortages = [
+        {**short, "told": bottleneck_in_words(Bottleneck(**short))} for short in row["bottlenecks"]
+    ]
+    return RunState.model_validate(
+        {name: row[name] for name in RunState.model_fields} | {"bottlenecks": shortages}
+    )
 
 
 def _pair(row: Any) -> FoundPair:

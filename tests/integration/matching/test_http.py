@@ -49,39 +49,6 @@ async def test_a_run_on_demand_happens_even_when_nothing_changed(
     assert [each["state"] for each in listed] == ["completed", "completed"]
 
 
-async def test_a_pair_is_explained_to_its_people_and_to_nobody_else(
-    http: httpx.AsyncClient, world: World
-) -> None:
-    pair = await world.two()
-    url = f"/pairs/{pair.pair_id}/explanation"
-    for token in ("participant:junior", "participant:senior", "programme_manager", "auditor"):
-        answer = await http.get(url, headers=as_(token))
-        assert answer.status_code == 200
-        told = answer.json()
-        assert told["score"] == pytest.approx(sum(part["points"] for part in told["breakdown"]))
-        assert told["topics"] == ["ai"]
-    assert (await http.get(url, headers=as_("participant:other"))).status_code == 404
-
-
-async def test_everybody_without_a_partner_is_told_why(
-    http: httpx.AsyncClient, world: World
-) -> None:
-    await world.tell(
-        world.programme(),
-        world.mentor("junior", blocks=("senior",)),
-        world.mentor("french", languages=("fr",)),
-        world.mentee("senior"),
-    )
-    await world.run()
-    url = f"/participants/{participant_id('senior')}/explanation"
-    told = (await http.get(url, headers=as_("programme_manager"))).json()
-    assert (told["waiting"], told["living_pairs"]) == (True, 0)
-    assert told["reasons"] == {"blocked": 1, "no_common_language": 1}
-    own = (await http.get(url, headers=as_("participant:senior"))).json()
-    assert own["reasons"] == {"capacity": 1, "no_common_language": 1}
-    assert (await http.get(url, headers=as_("participant:junior"))).status_code == 404
-
-
 async def test_whoever_has_a_partner_has_no_reasons(http: httpx.AsyncClient, world: World) -> None:
     await world.tell(world.programme(), world.mentee("senior"))
     await world.run()
