@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -18,7 +19,7 @@ Pairs: TypeAlias = tuple[tuple[UUID, UUID], ...]
 _NO_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Instance:
     """Everything that a run decides by; people are sorted by participant id."""
 
@@ -32,7 +33,7 @@ class Instance:
     """These were formed or proposed before and may be again; the programme's stickiness says how
     much it is worth to keep to them."""
 
-    @property
+    @cached_property
     def input_hash(self) -> str:
         """SHA-256 of the canonical form."""
         return hashlib.sha256(canonical(self)).hexdigest()

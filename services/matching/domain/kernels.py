@@ -145,14 +145,21 @@ def scratch(f: Features) -> Scratch:
     """Room for the rows of these features."""
     columns = len(f.column_of)
     most_asked = int(f.row_asked.max(initial=1))
+    most = max(
+        most_asked, int(f.column_asked.max(initial=1)), int(np.diff(f.likes.start).max(initial=0))
+    )
 
     def room(size: int) -> Ints:
         return np.zeros(size, np.int32)
 
+    def sums() -> Ints:
+        # Half as wide wherever that is wide enough: the loops wait for memory.
+        return np.zeros(columns, np.int16 if most < 2**15 else np.int32)
+
     return Scratch(
-        given=room(columns),
-        taught=room(columns),
-        shared=room(columns),
+        given=sums(),
+        taught=sums(),
+        shared=sums(),
         places=room(len(f.places)),
         covering=room(most_asked + 1),
         columns=room(columns + 1),
