@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from uuid import UUID
 
 from deploy.matching.files import write_document, write_lines
 from deploy.matching.formats import (
@@ -24,7 +25,9 @@ from deploy.matching.people import Named
 from deploy.matching.report import report
 from services.matching.domain.changes import Remedy
 from services.matching.domain.explanation import Unmatched
+from services.matching.domain.instance import Instance
 from services.matching.domain.result import Alternative, Match, Result
+from services.matching.domain.scoring import fit
 from services.matching.domain.words import bottleneck_in_words, in_words
 
 
@@ -34,7 +37,8 @@ def write_outcome(
     """Write all files of a run and a page to look at; returns the certificate."""
     certificate = _certificate(named, result, seconds, peak_memory_mb)
     short = _bottlenecks(result)
-    write_lines(folder / "pairs.jsonl", (_pair(named, match) for match in result.matches))
+    earlier = _scores_of_earlier(named.instance)
+    write_lines(folder / "pairs.jsonl", (_pair(named, match, earlier) for match in result.matches))
     remedies = {remedy.participant_id: remedy for remedy in result.remedies}
     write_lines(
         folder / "unmatched.jsonl",
@@ -119,22 +123,35 @@ def _certificate(
     )
 
 
-def _pair(named: Named, match: Match) -> PairLine:
+def _scores_of_earlier(given: Instance) -> dict[tuple[UUID, UUID], float]:
+    """What earlier pairs score where the engine adds what it is worth to keep to them."""
+    if not given.programme.stickiness:
+        return {}
+    people = {person.participant_id: person for person in (*given.mentors, *given.mentees)}
+    return {
+        (mentor, mentee): fit(people[mentor], people[mentee], given.programme, given.now).score
+        for mentor, mentee in given.previous
+        if mentor in people and mentee in people
+    }
+
+
+def _pair(named: Named, match: Match, earlier: Mapping[tuple[UUID, UUID], float]) -> PairLine:
+    def instead(other: Alternative | None, pair: tuple[UUID, UUID] | None) -> Instead | None:
+        if other is None or pair is None:
+            return None
+        score = earlier.get(pair, other.score)
+        return Instead(id=named.ids[other.participant_id], score=score, cost=other.cost)
+
+    mentor, mentee = match.instead_for_mentee, match.instead_for_mentor
     return PairLine(
         mentor_id=named.ids[match.mentor_id],
         mentee_id=named.ids[match.mentee_id],
         score=match.fit.score,
         breakdown=tuple(Part(**asdict(each)) for each in match.fit.breakdown),
         topics=match.fit.topics,
-        instead_for_mentee=_instead(named, match.instead_for_mentee),
-        instead_for_mentor=_instead(named, match.instead_for_mentor),
+        instead_for_mentee=instead(mentor, mentor and (mentor.participant_id, match.mentee_id)),
+        instead_for_mentor=instead(mentee, mentee and (match.mentor_id, mentee.participant_id)),
     )
-
-
-def _instead(named: Named, other: Alternative | None) -> Instead | None:
-    if other is None:
-        return None
-    return Instead(id=named.ids[other.participant_id], score=other.score, cost=other.cost)
 
 
 def _prices(named: Named, result: Result) -> Iterator[PriceLine]:

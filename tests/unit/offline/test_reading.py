@@ -265,6 +265,7 @@ def test_pairs_of_people_who_are_not_there_are_refused(tmp_path: Path, name: str
         (b"[]", "should be an object"),
         (b"{", "not JSON"),
         (b"\xff", "not UTF-8"),
+        (b'{"starts_on":"2026-03-02","starts_on":"2026-03-02"}', "starts_on: stands twice in one"),
         pytest.param(b"[" * 10_000, "not JSON", id="10,000 lists deep"),
         ({}, "starts_on: Field required"),
         (RULES | {"starts_on": 5}, "starts_on: is not a calendar day"),
@@ -362,6 +363,15 @@ def test_nearness_is_refused_where_its_model_is_not_installed(
         (MENTOR | {"gender": "x"}, "gender: protected attributes and pay are never used here"),
         (MENTOR | {"birthDate": None}, "birthDate: protected attributes and pay are never used"),
         (MENTOR | {"Ethnicity": ""}, "Ethnicity: protected attributes and pay are never used"),
+        (
+            b'{"id":"a","role":"mentor","level":1,"level":2}',
+            "level: stands twice in one object; keep one of the two",
+        ),
+        (
+            b'{"id":"a","role":"mentor","level":1,"offers":{"chess":1,"go":2,"chess":5}}',
+            "chess: stands twice in one object; keep one of the two",
+        ),
+        (b'{"id":"a","role":null,"a":1,"\\u0061":2}', "a: stands twice in one object"),
         (MENTEE, "id: is on line 1 as a mentee already; keep one of the two"),
         (MENTEE | {"id": "t", "employee_id": "s"}, "employee_id: is on line 1 as a mentee"),
         (MENTEE | {"role": "mentor", "level": 4}, "level: differs from line 1 about the same"),
@@ -396,8 +406,18 @@ def test_an_overlong_line_is_refused_and_the_others_are_read(
     found = problems(tmp_path, MENTOR, b" " * 9000, b"{")
     assert [problem.split(": ")[1] for problem in found] == ["line 2", "line 3"]
     assert "is longer than 500 bytes" in found[0]
-    endless = problems(tmp_path, MENTOR, b" " * 90_000, b"{")
-    assert len(endless) == 1
+    assert "not read" not in found[0]
+    (endless,) = problems(tmp_path, MENTOR, b" " * 90_000, b"{")
+    assert endless.endswith("; what follows was not read")
+
+
+@pytest.mark.parametrize("line", [b"x" * 2_000_000 + b",mentor,1", b"\xff,mentor,1"])
+def test_where_reading_of_a_csv_file_ends_is_told(tmp_path: Path, line: bytes) -> None:
+    rows = (b"id,role,level", b"a,mentor,x", line, b"b,mentor,x")
+    bad, last = problems(tmp_path, *rows, name="people.csv")
+    assert bad.startswith("people.csv: line 2: level: ")
+    assert last.startswith("people.csv: line 3: ")
+    assert last.endswith("; what follows was not read")
 
 
 def test_more_lines_than_a_programme_can_have_are_refused(

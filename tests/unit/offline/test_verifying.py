@@ -84,6 +84,40 @@ def test_a_run_holds_whatever_the_order_of_the_lines(copy: Path) -> None:
     assert verified(copy).exit_code == 0
 
 
+@pytest.mark.parametrize("gap", [0, 1])
+def test_a_run_holds_whatever_its_rules_ask_for(tmp_path: Path, gap: float) -> None:
+    assert run("company", "--people", 90, "--seed", 1, "--out", tmp_path / "run").exit_code == 0
+    people = lines_of(tmp_path / "run", "people")
+    pairs = [
+        {"mentor_id": mentor["id"], "mentee_id": mentee["id"]}
+        for mentor in people
+        for mentee in people
+        if (mentor["role"], mentee["role"]) == ("mentor", "mentee")
+    ]
+    rules = json.loads((tmp_path / "run" / "rules.json").read_text()) | {
+        "gap": gap,
+        "stickiness": 7,
+        "score_floor": 45,
+        "previous": pairs[::3],
+        "locked": pairs[5::97],
+        "apart": pairs[1::50],
+    }
+    (tmp_path / "run" / "rules.json").write_text(json.dumps(rules))
+    finished = run(
+        "match", "--participants", tmp_path / "run" / "people.jsonl", "--programme",
+        tmp_path / "run" / "rules.json", "--out", tmp_path / "run", "--force",
+    )  # fmt: skip
+    assert finished.exit_code == 0, finished.output
+    assert any(
+        {"mentor_id": line["instead_for_mentee"]["id"], "mentee_id": line["mentee_id"]}
+        in rules["previous"]
+        for line in lines_of(tmp_path / "run", "pairs")
+        if line["instead_for_mentee"]
+    )
+    checked = verified(tmp_path / "run")
+    assert checked.exit_code == 0, checked.output
+
+
 def _raise(document: Document, *path: str | int, by: float = 1) -> None:
     *way, last = path
     at: Any = document
