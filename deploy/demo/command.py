@@ -46,7 +46,8 @@ def demo(
     """Play six months of a reverse-mentoring programme and show what came of it.
 
     Everything is real but the people: four service processes, a broker, Postgres, mails, signed
-    links. Exit code 1 if the services disagree with each other, or one was restarted or too big.
+    links. Exit code 1 if the services disagree with each other, one was restarted or too big, or a
+    matching run is not what its certificate says.
     """
     from deploy.cli import fail, finish
     from deploy.demo.company import company
@@ -136,6 +137,7 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> tuple[
     """All tables and checks; returns what went wrong, and how many pairs were formed."""
     from deploy.demo import tables
     from deploy.demo.outcome import formed_pairs, read_topics, violations
+    from deploy.demo.proof import show_proof
 
     programme_id, office = play.scene.programme_id, play.office
     problems = await _differences(stack, tell)
@@ -146,6 +148,7 @@ async def _closing(console: Console, stack: Any, play: Any, tell: Any) -> tuple[
     kpis = await office.as_manager("GET", path, service="metrics")
     tables.show_kpis(console, kpis, speed=stack.clock.speed)
     await _show_without_partner(console, told, office)
+    problems += await show_proof(console, office, programme_id, stack.run_dir)
     pairs = formed_pairs(told)
     for pair in _telling_pairs(pairs):
         path = f"/pairs/{pair.pair_id}/explanation"
@@ -250,7 +253,7 @@ def _verdict(console: Console, stack: Any, problems: list[str], *, pairs: int, k
     if not problems and pairs > 0:
         console.print(
             "[green]✓[/green] The four services agree, nothing was restarted, no pair ever broke "
-            "a hard rule."
+            "a hard rule, and matching is as good as it says."
         )
     console.print(f"Mails: {stack.mails_dir}\nLogs:  {stack.logs_dir}", highlight=False)
     if not keep:

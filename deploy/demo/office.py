@@ -64,6 +64,10 @@ class Office:
         """The programme manager's request."""
         return await self._call(service, method, path, body, None, "programme_manager")
 
+    async def as_auditor(self, path: str, *, service: str) -> Any:
+        """The auditor's question."""
+        return await self._call(service, "GET", path, None, None, "auditor")
+
     async def as_hr(self, method: str, path: str) -> Any:
         """The HR system's request to registration."""
         return await self._call("registration", method, path, None, None, "hr_system")
