@@ -190,8 +190,7 @@ def _parsed(model: type[M], text: bytes) -> M:
     """The object of a JSON text, in which no key stands twice."""
     found = model.model_validate_json(text)
     try:
-        # Only the keys are looked at here; pydantic takes the last of two alike.
-        json.loads(text, object_pairs_hook=_each_once, parse_int=str, parse_float=str)
+        _KEYS.decode(text.decode())
     except (ValueError, RecursionError):
         raise _BadLineError("value: not JSON that is read here; send one record as JSON") from None
     return found
@@ -201,6 +200,10 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
     if len(dict(pairs)) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise _BadLineError(f"{name}: stands twice in one object; keep one of the two")
+
+
+# Looks at nothing but the keys, of which pydantic takes the last of two alike.
+_KEYS = json.JSONDecoder(object_pairs_hook=_each_once, parse_int=str, parse_float=str)
 
 
 @dataclass(slots=True)

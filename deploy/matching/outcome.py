@@ -26,6 +26,7 @@ from deploy.matching.report import report
 from services.matching.domain.changes import Remedy
 from services.matching.domain.explanation import Unmatched
 from services.matching.domain.instance import Instance
+from services.matching.domain.people import Role
 from services.matching.domain.result import Alternative, Match, Result
 from services.matching.domain.scoring import fit
 from services.matching.domain.words import bottleneck_in_words, in_words
@@ -136,21 +137,25 @@ def _scores_of_earlier(given: Instance) -> dict[tuple[UUID, UUID], float]:
 
 
 def _pair(named: Named, match: Match, earlier: Mapping[tuple[UUID, UUID], float]) -> PairLine:
-    def instead(other: Alternative | None, pair: tuple[UUID, UUID] | None) -> Instead | None:
-        if other is None or pair is None:
+    def instead(other: Alternative | None, role: Role) -> Instead | None:
+        if other is None:
             return None
+        pair = (
+            (other.participant_id, match.mentee_id)
+            if role == "mentee"
+            else (match.mentor_id, other.participant_id)
+        )
         score = earlier.get(pair, other.score)
         return Instead(id=named.ids[other.participant_id], score=score, cost=other.cost)
 
-    mentor, mentee = match.instead_for_mentee, match.instead_for_mentor
     return PairLine(
         mentor_id=named.ids[match.mentor_id],
         mentee_id=named.ids[match.mentee_id],
         score=match.fit.score,
         breakdown=tuple(Part(**asdict(each)) for each in match.fit.breakdown),
         topics=match.fit.topics,
-        instead_for_mentee=instead(mentor, mentor and (mentor.participant_id, match.mentee_id)),
-        instead_for_mentor=instead(mentee, mentee and (match.mentor_id, mentee.participant_id)),
+        instead_for_mentee=instead(match.instead_for_mentee, "mentee"),
+        instead_for_mentor=instead(match.instead_for_mentor, "mentor"),
     )
 
 
