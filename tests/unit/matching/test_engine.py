@@ -23,6 +23,9 @@ from services.matching.domain.scoring import UNITS_PER_POINT, fit
 from services.matching.domain.verification import StatedPair, verify
 from tests.unit.matching.company import NOW, crowd, instances, person, programme
 
+# One worker compiles the loops, so that not each of them does.
+compiled = pytest.mark.xdist_group("compiled")
+
 
 @given(instances())
 @settings(max_examples=150, deadline=None)
@@ -135,7 +138,7 @@ def markets(draw: st.DrawFn) -> tuple[Edges, Seats, Seats]:
 
 
 @given(markets())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_assignment_serves_more_or_scores_more(market: tuple[Edges, Seats, Seats]) -> None:
     edges, mentees, mentors = market
     both = Market(mentees, mentors, 1_000_000)
@@ -158,7 +161,7 @@ def _excess(edges: Edges, chosen: Edges, prices: Prices, market: Market) -> np.n
 
 
 @given(markets(), st.integers(0, 10**9))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_prices_whatever_give_a_bound_below_the_best(
     market: tuple[Edges, Seats, Seats], seed: int
 ) -> None:
@@ -263,6 +266,7 @@ def test_admissible_is_the_number_before_the_first_rule() -> None:
     assert judged.excluded_by.tolist() == [[ADMISSIBLE]]
 
 
+@compiled
 @given(instances(), st.sampled_from((0, 40)), st.sampled_from((0, 3)))
 @settings(max_examples=80, deadline=None)
 def test_pairs_that_are_never_stored_come_to_the_same_as_a_table(
@@ -349,6 +353,7 @@ def test_earlier_pairs_are_kept_unless_a_change_is_worth_it() -> None:
     assert pairs(10) == crossed
 
 
+@compiled
 @given(instances(), st.booleans())
 @settings(max_examples=80, deadline=None)
 def test_where_few_have_a_free_seat_only_they_are_searched_and_it_comes_to_the_same(

@@ -33,6 +33,9 @@ from services.matching.domain.words import (
 )
 from tests.unit.matching.company import NOW, crowd, instances, person, programme
 
+# One worker compiles the loops, so that not each of them does.
+pytestmark = pytest.mark.xdist_group("compiled")
+
 
 def _served(result: Result) -> set[UUID]:
     return {each for match in result.matches for each in (match.mentor_id, match.mentee_id)}

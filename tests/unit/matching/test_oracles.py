@@ -33,6 +33,10 @@ Whole = NDArray[np.int64]
 _NEVER, _ALWAYS = -1, 10**9
 
 
+# One worker compiles the loops, so that not each of them does.
+pytestmark = pytest.mark.xdist_group("compiled")
+
+
 @pytest.fixture(params=[_NEVER, _ALWAYS], ids=["streamed", "tabled"], autouse=True)
 def pairs_in_a_table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(problem, "MOST_IN_A_TABLE", request.param)

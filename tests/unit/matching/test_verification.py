@@ -15,6 +15,9 @@ from services.matching.domain.result import Certificate, Prices, Result
 from services.matching.domain.verification import StatedPair, verify
 from tests.unit.matching.company import crowd, instances
 
+# One worker compiles the loops, so that not each of them does.
+pytestmark = pytest.mark.xdist_group("compiled")
+
 
 def stated(result: Result) -> list[StatedPair]:
     return [StatedPair(m.mentor_id, m.mentee_id, m.fit.score) for m in result.matches]
