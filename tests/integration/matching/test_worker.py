@@ -111,12 +111,12 @@ async def test_a_run_that_takes_too_long_fails_with_its_reason(world: World) -> 
 async def test_a_run_that_needs_more_memory_than_it_may_use_fails_with_its_reason(
     world: World,
 ) -> None:
-    limits = replace(LIMITS, memory_mb=150)
+    limits = replace(LIMITS, memory_mb=40)
     await world.run(solver(world.database._dsn, "matching", limits))
     row = await world.database.pool.fetchrow("SELECT state, failure FROM match_runs")
     assert row is not None
     assert row["state"] == "failed"
-    assert "more than 150 MB" in row["failure"]
+    assert "more than 40 MB" in row["failure"]
     await world.tell(world.mentee("another"))
     await world.run()
     assert len(await world.pairs()) == 1, "the service lives, and the next run works"
