@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from uuid import UUID
 
 from deploy.matching.files import write_document, write_lines
 from deploy.matching.formats import (
@@ -25,10 +24,7 @@ from deploy.matching.people import Named
 from deploy.matching.report import report
 from services.matching.domain.changes import Remedy
 from services.matching.domain.explanation import Unmatched
-from services.matching.domain.instance import Instance
-from services.matching.domain.people import Role
 from services.matching.domain.result import Alternative, Match, Result
-from services.matching.domain.scoring import fit
 from services.matching.domain.words import bottleneck_in_words, in_words
 
 
@@ -38,8 +34,7 @@ def write_outcome(
     """Write all files of a run and a page to look at; returns the certificate."""
     certificate = _certificate(named, result, seconds, peak_memory_mb)
     short = _bottlenecks(result)
-    earlier = _scores_of_earlier(named.instance)
-    write_lines(folder / "pairs.jsonl", (_pair(named, match, earlier) for match in result.matches))
+    write_lines(folder / "pairs.jsonl", (_pair(named, match) for match in result.matches))
     remedies = {remedy.participant_id: remedy for remedy in result.remedies}
     write_lines(
         folder / "unmatched.jsonl",
@@ -124,29 +119,11 @@ def _certificate(
     )
 
 
-def _scores_of_earlier(given: Instance) -> dict[tuple[UUID, UUID], float]:
-    """What earlier pairs score where the engine adds what it is worth to keep to them."""
-    if not given.programme.stickiness:
-        return {}
-    people = {person.participant_id: person for person in (*given.mentors, *given.mentees)}
-    return {
-        (mentor, mentee): fit(people[mentor], people[mentee], given.programme, given.now).score
-        for mentor, mentee in given.previous
-        if mentor in people and mentee in people
-    }
-
-
-def _pair(named: Named, match: Match, earlier: Mapping[tuple[UUID, UUID], float]) -> PairLine:
-    def instead(other: Alternative | None, role: Role) -> Instead | None:
+def _pair(named: Named, match: Match) -> PairLine:
+    def instead(other: Alternative | None) -> Instead | None:
         if other is None:
             return None
-        pair = (
-            (other.participant_id, match.mentee_id)
-            if role == "mentee"
-            else (match.mentor_id, other.participant_id)
-        )
-        score = earlier.get(pair, other.score)
-        return Instead(id=named.ids[other.participant_id], score=score, cost=other.cost)
+        return Instead(id=named.ids[other.participant_id], score=other.score, cost=other.cost)
 
     return PairLine(
         mentor_id=named.ids[match.mentor_id],
@@ -154,8 +131,8 @@ def _pair(named: Named, match: Match, earlier: Mapping[tuple[UUID, UUID], float]
         score=match.fit.score,
         breakdown=tuple(Part(**asdict(each)) for each in match.fit.breakdown),
         topics=match.fit.topics,
-        instead_for_mentee=instead(match.instead_for_mentee, "mentee"),
-        instead_for_mentor=instead(match.instead_for_mentor, "mentor"),
+        instead_for_mentee=instead(match.instead_for_mentee),
+        instead_for_mentor=instead(match.instead_for_mentor),
     )
 
 

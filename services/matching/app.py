@@ -7,12 +7,13 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from services.matching import jobs, run_store
+from services.matching import jobs
 from services.matching.api import routers
 from services.matching.handlers import handlers
 from services.matching.runs import MatchRuns
 from services.matching.settings import Settings
 from services.matching.solver import Limits, solver, warm
+from services.matching.store import runs as run_store
 from shared.database import Database
 from shared.service import Job, create_service
 

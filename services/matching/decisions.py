@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from uuid import UUID
 
-from services.matching import run_store, store, wire
+from services.matching import store, wire
 from services.matching.domain import pairs as life
 from services.matching.domain.guard import beyond_seats, guarded
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Programme
 from services.matching.near import as_found
-from services.matching.run_store import PLAIN, Request
+from services.matching.store import runs as run_store
+from services.matching.store.runs import PLAIN, Request
 from shared.database import Transaction
 from shared.ids import new_id
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from services.matching import run_store, store
+from services.matching import store
 from services.matching.decisions import ask_for_run, recheck, settle
 from services.matching.domain import pairs as life
 from services.matching.domain.pairs import EndReason, Pair
 from services.matching.domain.people import Programme
 from services.matching.domain.rules import OF_THE_PAIR_ITSELF, broken_rule
 from services.matching.near import as_found
+from services.matching.store import runs as run_store
 from shared.catalogue import (
     AnswerFact,
     ConcernFact,

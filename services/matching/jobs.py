@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import time, timedelta
 
-from services.matching import run_store, store
+from services.matching import store
 from services.matching.decisions import ask_for_run, recheck, settle
 from services.matching.domain import pairs as life
+from services.matching.store import runs as run_store
 from shared.database import Database
 
 

@@ -16,15 +16,17 @@ from uuid import UUID
 
 import structlog
 
-from services.matching import lock_store, run_store, store, wire
+from services.matching import store, wire
 from services.matching.decisions import ask_for_run
 from services.matching.domain import pairs as life
 from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Person, Programme
 from services.matching.domain.rules import broken_rule
 from services.matching.near import as_found
-from services.matching.run_store import Draft, Run
 from services.matching.solver import Solve, SolverFailed
+from services.matching.store import locks as lock_store
+from services.matching.store import runs as run_store
+from services.matching.store.runs import Draft, Run
 from shared.database import Database, Transaction
 from shared.ids import new_id
 from shared.service import Job
@@ -34,7 +36,7 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 MOST_TOLD = 2_000
 """People without a partner whom a run's event names: it must not outgrow what a broker takes."""
-_AT_ONCE = 50
+_AT_ONCE = 25
 """Pairs proposed in one transaction: neither events nor requests may wait for long."""
 _LOOK_EVERY_SECONDS = 0.25
 _LONGEST_REST_SECONDS = 30.0

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from services.matching import lock_store, store
+from services.matching import store
 from services.matching.domain.instance import Instance, instance
 from services.matching.domain.people import Person, Programme, Weights
 from services.matching.near import nearness
-from services.matching.run_store import Couple, Run
+from services.matching.store import locks as lock_store
+from services.matching.store.runs import Couple, Run
 from shared.database import Transaction
 
 

@@ -24,15 +24,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from services.matching import run_store, store
+from services.matching import store
 from services.matching.coverage import coverage
 from services.matching.domain.instance import Instance, canonical, instance
 from services.matching.domain.people import Person, Programme
 from services.matching.domain.result import Result
 from services.matching.kernel_cache import environment
 from services.matching.near import found_near
-from services.matching.run_store import Outcome, Run
 from services.matching.snapshot import mentioned, snapshot
+from services.matching.store import runs as run_store
+from services.matching.store.runs import Outcome, Run
 from shared.clock import Clock
 from shared.database import Database
 

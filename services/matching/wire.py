@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 
 from services.matching.domain.pairs import Pair, Status
-from services.matching.run_store import Finding, Run
+from services.matching.store.runs import Finding, Run
 from shared.catalogue import (
     Contribution,
     MatchRunCompleted,

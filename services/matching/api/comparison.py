@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from services.matching import run_store
 from services.matching.api.access import Reader, unknown
 from services.matching.coverage import Groups, shown
+from services.matching.store import runs as run_store
 from shared.http import Problem, TransactionRoute, Tx
 
 router = APIRouter(route_class=TransactionRoute, tags=["matching"])

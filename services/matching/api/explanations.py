@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from services.matching import run_store, store
+from services.matching import store
 from services.matching.api.access import Anyone, unknown
 from services.matching.domain.changes import Kind, Remedy
 from services.matching.domain.explanation import Unmatched
@@ -17,7 +17,8 @@ from services.matching.domain.pairs import Pair
 from services.matching.domain.result import Alternative
 from services.matching.domain.scoring import Fit
 from services.matching.domain.words import Audience, in_words, left_out_told_to, told_to
-from services.matching.run_store import Alternatives
+from services.matching.store import runs as run_store
+from services.matching.store.runs import Alternatives
 from shared.catalogue import Contribution
 from shared.http import Principal, TransactionRoute, Tx
 

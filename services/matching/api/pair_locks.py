@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from services.matching import lock_store
 from services.matching.api.access import Manager, Reader, known_programme, running_programme
 from services.matching.decisions import ask_for_run
-from services.matching.lock_store import LockKind
+from services.matching.store import locks as lock_store
+from services.matching.store.locks import LockKind
 from shared.http import Problem, TransactionRoute, Tx
 
 router = APIRouter(route_class=TransactionRoute, tags=["matching"])

@@ -9,7 +9,6 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.matching import run_store
 from services.matching.api.access import (
     Auditor,
     Manager,
@@ -24,8 +23,9 @@ from services.matching.domain.bottlenecks import Bottleneck, Shortage
 from services.matching.domain.people import Role
 from services.matching.domain.result import Alternative, Certificate, RefusedLock
 from services.matching.domain.words import bottleneck_in_words
-from services.matching.run_store import Request
 from services.matching.solver import ON_DEMAND
+from services.matching.store import runs as run_store
+from services.matching.store.runs import Request
 from shared.catalogue import Contribution
 from shared.http import Problem, TransactionRoute, Tx
 

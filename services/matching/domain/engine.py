@@ -19,7 +19,6 @@ import numpy as np
 from services.matching.domain.all_pairs import (
     AllPairs,
     Flags,
-    Nearest,
     Pricing,
     TabledPairs,
     Told,
@@ -32,7 +31,14 @@ from services.matching.domain.explanation import Unmatched, reasons_by_number
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Market, Prices, Proof, proof
 from services.matching.domain.people import Person
-from services.matching.domain.problem import Locks, all_pairs, floor_of, market_of, with_locks
+from services.matching.domain.problem import (
+    Locks,
+    all_pairs,
+    floor_of,
+    kept_of,
+    market_of,
+    with_locks,
+)
 from services.matching.domain.remedies import further_seats, remedies, without_changes
 from services.matching.domain.result import Alternative, Match, Result, Stopped
 from services.matching.domain.result import Prices as StatedPrices
@@ -167,49 +173,45 @@ def _locked_matches(given: Instance, locked: Iterable[tuple[UUID, UUID]]) -> lis
 
 def _matches(given: Instance, market: Market, found: _Found) -> list[Match]:
     chosen, pricing, prices = found.chosen, found.pricing, found.prices
-    floor = floor_of(given)
+    floor, kept = floor_of(given), kept_of(given)
+    bonus = {
+        (row, column): units
+        for row, column, units in zip(
+            kept.mentee.tolist(), kept.mentor.tolist(), kept.units.tolist(), strict=True
+        )
+    }
 
-    def alternative(
-        place: int, nearest: Nearest, people: Sequence[Person], price: int, others: Sequence[int]
-    ) -> Alternative | None:
-        other = int(nearest.other[place])
-        if other < 0:
-            return None
-        gain = int(nearest.gain[place])
-        worth = gain + price + int(others[other])
+    def instead(person: Person, row: int, column: int, gain: int) -> Alternative:
+        worth = gain + int(prices.mentee[row]) + int(prices.mentor[column])
+        worth -= bonus.get((row, column), 0)
+        units = worth - floor.bonus if worth >= floor.units + floor.bonus else worth
         cost = max(0, -gain)
         return Alternative(
-            people[other].participant_id,
-            (worth - floor.bonus if worth >= floor.units + floor.bonus else worth)
-            / UNITS_PER_POINT,
+            person.participant_id,
+            units / UNITS_PER_POINT,
             cost / UNITS_PER_POINT if cost < market.alone else None,
         )
 
-    matches = []
-    for row, column in zip(chosen.mentee.tolist(), chosen.mentor.tolist(), strict=True):
-        mentor, mentee = given.mentors[column], given.mentees[row]
-        matches.append(
-            Match(
-                mentor.participant_id,
-                mentee.participant_id,
-                fit(mentor, mentee, given.programme, given.now),
-                alternative(
-                    row,
-                    pricing.of_mentees,
-                    given.mentors,
-                    int(prices.mentee[row]),
-                    prices.mentor,  # type: ignore[arg-type]
-                ),
-                alternative(
-                    column,
-                    pricing.of_mentors,
-                    given.mentees,
-                    int(prices.mentor[column]),
-                    prices.mentee,  # type: ignore[arg-type]
-                ),
-            )
+    def for_mentee(row: int) -> Alternative | None:
+        column = int(pricing.of_mentees.other[row])
+        gain = int(pricing.of_mentees.gain[row])
+        return instead(given.mentors[column], row, column, gain) if column >= 0 else None
+
+    def for_mentor(column: int) -> Alternative | None:
+        row = int(pricing.of_mentors.other[column])
+        gain = int(pricing.of_mentors.gain[column])
+        return instead(given.mentees[row], row, column, gain) if row >= 0 else None
+
+    return [
+        Match(
+            given.mentors[column].participant_id,
+            given.mentees[row].participant_id,
+            fit(given.mentors[column], given.mentees[row], given.programme, given.now),
+            for_mentee(row),
+            for_mentor(column),
         )
-    return matches
+        for row, column in zip(chosen.mentee.tolist(), chosen.mentor.tolist(), strict=True)
+    ]
 
 
 def _unmatched(given: Instance, pairs: AllPairs, chosen: Edges) -> tuple[Unmatched, ...]:

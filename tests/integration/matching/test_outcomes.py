@@ -12,10 +12,10 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.matching import run_store
 from services.matching.domain.instance import from_canonical
 from services.matching.domain.result import Certificate, Prices
 from services.matching.domain.verification import StatedPair, verify
+from services.matching.store import runs as run_store
 from tests.conftest import DatabaseFor
 from tests.integration.matching.http import as_, client_of, manager
 from tests.integration.matching.world import PROGRAMME, World, participant_id

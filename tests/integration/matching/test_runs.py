@@ -10,11 +10,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.matching import jobs, run_store, runs, store
+from services.matching import jobs, runs, store
 from services.matching.domain.pairs import Pair
 from services.matching.handlers import guard_pairs_of_employees
-from services.matching.run_store import Run
 from services.matching.solver import SolverFailed, Told
+from services.matching.store import runs as run_store
+from services.matching.store.runs import Run
 from shared.catalogue import Event, MatchRunCompleted, PairFact
 from shared.database import Transaction
 from shared.testing import published

@@ -15,11 +15,12 @@ from uuid import UUID
 import psutil
 import pytest
 
-from services.matching import kernel_cache, run_store, runs
-from services.matching.run_store import Run
+from services.matching import kernel_cache, runs
 from services.matching.runs import MatchRuns
 from services.matching.settings import Settings
 from services.matching.solver import Assignment, Limits, SolverFailed, Told, solve_in_worker, solver
+from services.matching.store import runs as run_store
+from services.matching.store.runs import Run
 from tests.conftest import DatabaseFor
 from tests.integration.matching.world import PROGRAMME, World
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from services.matching import jobs, runs
 from services.matching.handlers import handlers
-from services.matching.run_store import Run
 from services.matching.solver import Told, work
+from services.matching.store.runs import Run
 from shared.catalogue import (
     EmployeeUpdated,
     Event,

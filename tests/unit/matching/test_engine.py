@@ -279,6 +279,15 @@ def test_pairs_that_are_never_stored_come_to_the_same_as_a_table(
         previous=tuple(sorted(ids[::3])),
     )
     tabled = solve(case)
+    people = {p.participant_id: p for p in (*case.mentors, *case.mentees)}
+    for match in tabled.matches:
+        for mine, other in (
+            (match.mentee_id, match.instead_for_mentee),
+            (match.mentor_id, match.instead_for_mentor),
+        ):
+            if other is not None:
+                both = sorted((people[mine], people[other.participant_id]), key=lambda p: p.role)
+                assert other.score == fit(both[1], both[0], case.programme, case.now).score
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(problem, "MOST_IN_A_TABLE", -1)
         streamed = solve(case)

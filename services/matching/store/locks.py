@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from services.matching.domain.people import Person
-from services.matching.run_store import Couple
+from services.matching.store.runs import Couple
 from shared.database import Transaction
 
 LockKind: TypeAlias = Literal["together", "apart"]
