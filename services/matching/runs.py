@@ -179,12 +179,13 @@ async def _give_up(tx: Transaction, run: Run, reason: str) -> None:
 async def _propose_some(database: Database, run: Run) -> bool:
     """Propose some of the pairs that a run found; False where no more is to be done."""
     async with database.transaction() as tx:
+        # Before the lock, for which events wait: who is erased until then is not active any more.
+        drafts = await run_store.drafts_to_propose(tx, run.run_id, _AT_ONCE)
         await store.lock_programmes(tx, [run.programme_id])
         current = await run_store.running(tx, run.run_id, attempts=run.attempts)
         if current is None or not current.solved:
             # Cancelled, unchanged, dry, or a manager is to look at it first.
             return False
-        drafts = await run_store.drafts_to_propose(tx, run.run_id, _AT_ONCE)
         if not drafts:
             await _finish(tx, current)
             return False
