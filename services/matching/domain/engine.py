@@ -20,7 +20,6 @@ from services.matching.domain.all_pairs import (
     AllPairs,
     Flags,
     Pricing,
-    TabledPairs,
     Told,
 )
 from services.matching.domain.assignment import assign
@@ -37,6 +36,7 @@ from services.matching.domain.problem import (
     floor_of,
     kept_of,
     market_of,
+    too_many_for_a_table,
     with_locks,
 )
 from services.matching.domain.remedies import further_seats, remedies, without_changes
@@ -255,7 +255,7 @@ def _outlook(
     def served_under(change: Change) -> frozenset[UUID]:
         return _served(changed(given, change), asked)
 
-    many = not isinstance(pairs, TabledPairs)
+    many = too_many_for_a_table(given)
     not_examined: tuple[Kind, ...] = ("department", "level") if many else ()
     seats: dict[UUID, Change] = {}
     # Who gets a seat is a question of scores: only a new run that is the best gives it surely.

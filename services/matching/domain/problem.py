@@ -43,14 +43,18 @@ def all_pairs(given: Instance, told: Told = lambda _, __: None) -> AllPairs:
     return _all_pairs(given, told)
 
 
+def too_many_for_a_table(given: Instance) -> bool:
+    """Whether the compiled loops are worth their start: half a second, a minute the first time."""
+    return len(given.mentors) * len(given.mentees) > MOST_IN_A_TABLE
+
+
 def _free(people: Sequence[Person]) -> Whole:
     return np.array([place for place, p in enumerate(people) if p.free_seats], np.int64)
 
 
 def _all_pairs(given: Instance, told: Told) -> AllPairs:
     kept, floor = kept_of(given), floor_of(given)
-    if len(given.mentors) * len(given.mentees) > MOST_IN_A_TABLE:
-        # Takes half a second to import, and minutes to compile where it never ran.
+    if too_many_for_a_table(given):
         from services.matching.domain.streamed_pairs import StreamedPairs
 
         return StreamedPairs(given, kept, floor, told)
