@@ -12,7 +12,7 @@ from services.matching.api import routers
 from services.matching.handlers import handlers
 from services.matching.runs import MatchRuns
 from services.matching.settings import Settings
-from services.matching.solver import Limits, solver, warm
+from services.matching.solver import Limits, Workers, solver, warm
 from services.matching.store import runs as run_store
 from shared.database import Database
 from shared.service import Job, create_service
@@ -31,8 +31,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         timeout_seconds=settings.solve_timeout_seconds,
         memory_mb=settings.solver_memory_mb,
     )
+    workers = Workers(settings.kernel_cache)
     match_runs = MatchRuns(
-        solver(settings.postgres.full_dsn(), "matching", limits, settings.kernel_cache),
+        solver(settings.postgres.full_dsn(), "matching", limits, workers),
+        workers,
         most=settings.solvers,
         debounce_seconds=settings.debounce_seconds,
         every_seconds=every,

@@ -23,7 +23,7 @@ from services.matching.domain.pairs import Pair
 from services.matching.domain.people import Person, Programme
 from services.matching.domain.rules import broken_rule
 from services.matching.near import as_found
-from services.matching.solver import Solve, SolverFailed
+from services.matching.solver import Solve, SolverFailed, Workers
 from services.matching.store import locks as lock_store
 from services.matching.store import runs as run_store
 from services.matching.store.runs import Draft, Run
@@ -46,10 +46,18 @@ class MatchRuns(Job):
     """Carries out due runs beside the clock: a run may last longer than a job may stand still."""
 
     def __init__(
-        self, solve: Solve, *, most: int, debounce_seconds: float, every_seconds: float
+        self,
+        solve: Solve,
+        workers: Workers | None = None,
+        *,
+        most: int,
+        debounce_seconds: float,
+        every_seconds: float,
     ) -> None:
+        """`workers`, if they outlive a run, end with this job."""
         super().__init__("match-runs", self._take_up, every_seconds)
         self._solve = solve
+        self._workers = workers
         self._most = most
         self._debounce_seconds = debounce_seconds
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
@@ -64,6 +72,8 @@ class MatchRuns(Job):
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            if self._workers is not None:
+                await self._workers.close()
 
     async def _take_up(self, database: Database) -> None:
         for programme_id in await run_store.programmes_with_due_runs(

@@ -1,8 +1,8 @@
 """The worker process: people are read, paired and their pairs kept here, one run at a time.
 
-`python -m services.matching.solver` reads an `Assignment` from standard input, says its progress on
-standard output, and stores the outcome itself. So the service stays small, and its event loop and
-the interpreter's lock are free, however many people there are.
+`python -m services.matching.solver` reads an `Assignment` a line from standard input, says its
+progress on standard output, and stores the outcome itself. So the service stays small, and its
+event loop and the interpreter's lock are free, however many people there are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -47,6 +48,9 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 _MODULE = "services.matching.solver"
 _TELL_EVERY_SECONDS = 0.2
 _OUT_OF_MEMORY = 3
+_DONE = "done"
+_IDLE_SECONDS = 20.0
+_LARGE_MB = 300.0
 _MIB = 1024 * 1024
 
 
@@ -161,83 +165,122 @@ def _peak_memory_mb() -> float:
     return peak / (_MIB if sys.platform == "darwin" else 1024)
 
 
-def solver(dsn: str, service: str, limits: Limits, kernel_cache: Path | None = None) -> Solve:
-    """A function that solves runs of a database, each in a worker of its own."""
+def solver(dsn: str, service: str, limits: Limits, workers: Workers | None = None) -> Solve:
+    """A function that solves runs of a database by these workers, or each in one of its own."""
 
     async def solve(run: Run, now: datetime, told: Told) -> None:
-        await solve_in_worker(
-            Assignment(dsn, service, str(run.run_id), run.attempts, now.isoformat(), limits),
-            told,
-            kernel_cache,
-        )
+        given = Assignment(dsn, service, str(run.run_id), run.attempts, now.isoformat(), limits)
+        await (workers.solve if workers is not None else solve_in_worker)(given, told)
 
     return solve
 
 
-async def solve_in_worker(
-    given: Assignment, told: Told = lambda _, __: None, kernel_cache: Path | None = None
-) -> None:
-    """Solve in a fresh process. Raises SolverFailed; a cancelled caller takes the worker along."""
-    async with _worker(kernel_cache, stdin=PIPE, stdout=PIPE) as worker:
-        limit = given.limits.timeout_seconds
+async def solve_in_worker(given: Assignment, told: Told = lambda _, __: None) -> None:
+    """Solve in a process that ends with it; see `Workers.solve`."""
+    workers = Workers()
+    try:
+        await workers.solve(given, told)
+    finally:
+        await workers.close()
+
+
+class Workers:
+    """Processes that solve; each waits a while for the next run, since a start costs a second."""
+
+    def __init__(self, kernel_cache: Path | None = None) -> None:
+        self._kernel_cache = kernel_cache
+        self._idle: list[Process] = []
+
+    async def solve(self, given: Assignment, told: Told = lambda _, __: None) -> None:
+        """Have a run solved. Raises SolverFailed; a cancelled caller takes the worker along."""
+        worker = self._waiting() or await _start(self._kernel_cache, stdin=PIPE, stdout=PIPE)
         try:
-            reason = await asyncio.wait_for(_talk(worker, given, told), limit)
+            said = await asyncio.wait_for(_talk(worker, given, told), given.limits.timeout_seconds)
+            if said == _DONE:
+                self._idle.append(worker)
+                asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._let_go, worker)
+                return
         except TimeoutError:
             raise SolverFailed(
-                f"no result within {limit:g} s; raise UPDRAFT_SOLVE_TIMEOUT_SECONDS, or let it"
-                " stop earlier by UPDRAFT_SOLVE_BUDGET_SECONDS",
+                f"no result within {given.limits.timeout_seconds:g} s; raise"
+                " UPDRAFT_SOLVE_TIMEOUT_SECONDS, or let it stop earlier by"
+                " UPDRAFT_SOLVE_BUDGET_SECONDS",
                 final=True,
             ) from None
-    if worker.returncode == 0:
-        return
-    if worker.returncode in (_OUT_OF_MEMORY, -signal.SIGABRT):
-        raise SolverFailed(
-            f"it needs more than {given.limits.memory_mb} MB of address space; raise"
-            " UPDRAFT_SOLVER_MEMORY_MB",
-            final=True,
-        )
-    raise SolverFailed(f"worker ended with {worker.returncode}: {reason or 'no message'}")
+        finally:
+            if worker not in self._idle:
+                await _end(worker)
+        if worker.returncode in (_OUT_OF_MEMORY, -signal.SIGABRT):
+            raise SolverFailed(
+                f"it needs more than {given.limits.memory_mb} MB of address space; raise"
+                " UPDRAFT_SOLVER_MEMORY_MB",
+                final=True,
+            )
+        if worker.returncode != 0:
+            raise SolverFailed(f"worker ended with {worker.returncode}: {said or 'no message'}")
+
+    async def close(self) -> None:
+        """End those that wait."""
+        while self._idle:
+            await _end(self._idle.pop())
+
+    def _waiting(self) -> Process | None:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.returncode is None:
+                return worker
+        return None
+
+    def _let_go(self, worker: Process) -> None:
+        if worker in self._idle:
+            self._idle.remove(worker)
+            assert worker.stdin is not None
+            worker.stdin.close()
 
 
 async def warm(kernel_cache: Path | None) -> None:
     """Have a worker compile what large runs need, unless that was done before."""
-    async with _worker(kernel_cache, "warm") as worker:
+    worker = await _start(kernel_cache, "warm")
+    try:
         await worker.wait()
+    finally:
+        await _end(worker)
 
 
-@contextlib.asynccontextmanager
-async def _worker(kernel_cache: Path | None, *words: str, **pipes: int) -> Any:
-    worker = await asyncio.create_subprocess_exec(
+async def _start(kernel_cache: Path | None, *words: str, **pipes: int) -> Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", _MODULE, *words),
         env=os.environ | _ONE_THREAD | environment(kernel_cache),
         **pipes,  # type: ignore[arg-type]
     )
-    try:
-        yield worker
-    finally:
-        if worker.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                worker.kill()
-            await worker.wait()
+
+
+async def _end(worker: Process) -> None:
+    if worker.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            worker.kill()
+        await worker.wait()
 
 
 async def _talk(worker: Process, given: Assignment, told: Told) -> str | None:
-    """Say what to do and listen until the worker ends; returns why it failed, as it says."""
+    """Say what to do and listen until it is done, or the worker ends; returns its last word."""
     assert worker.stdin is not None
     assert worker.stdout is not None
     with contextlib.suppress(ConnectionError):
         worker.stdin.write(json.dumps(asdict(given)).encode() + b"\n")
         await worker.stdin.drain()
-    reason: str | None = None
+    last: str | None = None
     async for line in worker.stdout:
         said = json.loads(line)
-        if "failed" in said:
-            reason = said["failed"]
+        if "last" in said:
+            last = said["last"]
+            if last == _DONE:
+                return last
         else:
             told(said["doing"], said["share"])
     await worker.wait()
-    return reason
+    return last
 
 
 def main() -> None:
@@ -247,20 +290,27 @@ def main() -> None:
     if sys.argv[1:] == ["warm"]:
         _solved(_everything(), NO_LIMITS, lambda _, __: None)
         return
+    tasks: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    while _peak_memory_mb() < _LARGE_MB:  # a larger one gives its memory back by its end
+        _carry_out(tasks.get())
+
+
+def _carry_out(task: str) -> None:
     try:
-        # Before a loop has threads: whoever is not told how much it may use gets no work.
-        document = json.loads(sys.stdin.readline())
+        document = json.loads(task)
         given = Assignment(**document | {"limits": Limits(**document["limits"])})
         _limit_memory(given.limits.memory_mb)
-        threading.Thread(target=_end_with_parent, daemon=True).start()
         asyncio.run(_work(given))
     except Exception as error:
         if _is_short_of_memory(error):
             os._exit(_OUT_OF_MEMORY)
         # No message: it may name people.
         place = traceback.extract_tb(error.__traceback__)[-1]
-        _say({"failed": f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"})
+        _say({"last": f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"})
         sys.exit(1)
+    if _peak_memory_mb() < _LARGE_MB:
+        _say({"last": _DONE})
 
 
 async def _work(given: Assignment) -> None:
@@ -289,11 +339,14 @@ def _is_short_of_memory(error: Exception) -> bool:
     )
 
 
-def _end_with_parent() -> None:
-    """Nobody waits for the result once the service is gone: the next one starts anew."""
+def _listen(tasks: SimpleQueue[str]) -> None:
+    """Pass on each line; nobody waits for a result once the service is gone."""
     # Not `sys.stdin`: a thread that holds it when the interpreter ends makes that an abort.
-    while os.read(0, 1024):
-        pass
+    rest = b""
+    while read := os.read(0, 65_536):
+        *lines, rest = (rest + read).split(b"\n")
+        for line in lines:
+            tasks.put(line.decode())
     os._exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -18,7 +19,15 @@ import pytest
 from services.matching import kernel_cache, runs
 from services.matching.runs import MatchRuns
 from services.matching.settings import Settings
-from services.matching.solver import Assignment, Limits, SolverFailed, Told, solve_in_worker, solver
+from services.matching.solver import (
+    Assignment,
+    Limits,
+    SolverFailed,
+    Told,
+    Workers,
+    solve_in_worker,
+    solver,
+)
 from services.matching.store import runs as run_store
 from services.matching.store.runs import Run
 from tests.conftest import DatabaseFor
@@ -256,3 +265,28 @@ async def test_a_worker_ends_with_the_service_that_started_it(world: World) -> N
         assert worker.returncode is None
         worker.stdin.close()
         assert await asyncio.wait_for(worker.wait(), 30) == 1
+
+
+async def test_a_worker_waits_for_the_next_run_and_another_takes_over_when_it_died(
+    world: World,
+) -> None:
+    workers = Workers()
+    solve = solver(world.database._dsn, "matching", LIMITS, workers)
+    try:
+        await world.run(solve)
+        (first,) = _workers()
+        await world.tell(world.mentor("second junior"), world.mentee("second senior"))
+        await world.run(solve)
+        assert _workers() == [first]
+        assert len(await world.pairs()) == 2
+        first.kill()
+        first.wait(10)
+        await world.tell(world.mentor("third junior"), world.mentee("third senior"))
+        while len(await world.pairs()) < 3:
+            # It may not have been noticed yet that the worker is gone: the run is tried again.
+            with contextlib.suppress(SolverFailed):
+                await world.run(solve)
+        assert _workers() != [first]
+    finally:
+        await workers.close()
+    assert _workers() == []
