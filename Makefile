@@ -10,7 +10,8 @@ KAFKA ?= embedded
 # These start Apache Kafka themselves, and need Java for it.
 ON_APACHE := tests/integration/local/apache tests/integration/security
 # These take minutes of their own; TESTS=tests/integration runs them on the embedded broker too.
-LONG := tests/integration/dlq tests/integration/reconcile tests/integration/local/test_real_services.py
+LONG := tests/integration/dlq tests/integration/engine tests/integration/reconcile tests/integration/local/test_real_services.py \
+  tests/integration/matching/test_worker.py
 WORKERS := -n 3 --dist loadgroup
 ifeq ($(KAFKA),embedded)
   TESTS ?= $(ON_APACHE:%=--ignore=%) $(LONG:%=--ignore=%)

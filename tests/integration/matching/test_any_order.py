@@ -177,7 +177,7 @@ def _not(who: str, choice: int) -> str | None:
     st.sampled_from((True, True, True, False)),
 )
 @settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -154,7 +154,7 @@ def test_a_vocabulary_that_contradicts_itself_is_refused(text: str, complaint: s
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_how_a_topic_is_spelt_changes_no_score_and_no_pair(seed: int) -> None:
     rng = random.Random(seed)
     case = _worded(seed, rng.sample(TOPICS, 12))
@@ -226,7 +226,7 @@ def test_pandas_is_python_and_data_analysis_and_the_explanation_says_so() -> Non
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_nearness_is_worth_half_at_most_and_stands_behind_what_is_offered(seed: int) -> None:
     rng = random.Random(seed)
     case = _understood(_worded(seed, [*rng.sample(TOPICS, 6), *UNKNOWN]), _all_near)
@@ -244,7 +244,7 @@ def test_nearness_is_worth_half_at_most_and_stands_behind_what_is_offered(seed: 
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_words_that_the_vocabulary_knows_are_never_taken_as_near(seed: int) -> None:
     case = _worded(seed, random.Random(seed).sample(TOPICS, 12))
     assert _understood(case, _all_near) == _understood(case)
@@ -266,7 +266,7 @@ def test_what_two_people_make_of_their_words_hangs_on_nobody_else(seed: int) -> 
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_an_unknown_word_that_is_offered_changes_nothing_without_nearness(seed: int) -> None:
     case = _worded(seed, TOPICS[:12])
     with_word = [replace(each, offers={**each.offers, "Origami": 5}) for each in _people(case)]
