@@ -193,7 +193,8 @@ def _overlap_minutes(f: Features, row: int, kind: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _share_a_language(f: Features, row: int, kind: int) -> bool:
+def share_a_language(f: Features, row: int, kind: int) -> bool:
+    """Whether a row and a class of columns have a language in common."""
     for word in range(f.row_languages.shape[1]):
         if f.row_languages[row, word] & f.class_languages[kind, word]:
             return True
@@ -244,7 +245,7 @@ def score_row(case: Case, row: int, s: Scratch) -> int:
         if f.class_shut[kind] or not f.class_level_known[kind] or gap < rules.min_gap:
             continue
         minutes = _overlap_minutes(f, row, kind)
-        if minutes < rules.min_overlap or not _share_a_language(f, row, kind):
+        if minutes < rules.min_overlap or not share_a_language(f, row, kind):
             continue
         of_kind = _points(
             rules.time_overlap, min(minutes, FULL_OVERLAP_MINUTES) / FULL_OVERLAP_MINUTES
@@ -425,7 +426,7 @@ def _rule_of_kind(f: Features, rules: Rules, row: int, kind: int) -> int:
     gap = f.row_level[row] - f.class_level[kind]
     if not f.row_level_known[row] or not f.class_level_known[kind] or gap < rules.min_gap:
         return _LEVEL_GAP
-    if not _share_a_language(f, row, kind):
+    if not share_a_language(f, row, kind):
         return _LANGUAGE
     if _overlap_minutes(f, row, kind) < rules.min_overlap:
         return _OVERLAP

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from services.matching.domain.changes import MOST_MINUTES, STEP_MINUTES
 from services.matching.domain.features import Features, Ints, Lists, features
 from services.matching.domain.instance import Instance
+from services.matching.domain.kernels import share_a_language
 from services.matching.domain.openings import MOST_STEPS, Openings, Side, answering_topics
 
 Flags = NDArray[np.bool_]
@@ -184,14 +185,6 @@ def _steps(minutes: int, most: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _share_a_language(f: Features, row: int, kind: int) -> bool:
-    for word in range(f.row_languages.shape[1]):
-        if f.row_languages[row, word] & f.class_languages[kind, word]:
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
 def _mark(case: Case, row: int, answered: Flags, barred: Flags) -> None:
     """Which columns have a topic in common with a row, and which must never meet it."""
     f = case.features
@@ -266,7 +259,7 @@ def find_openings(
             common, later, earlier = _minutes_lacking(f, row, kind, case.min_overlap)
             level = lacking > 0
             time = common < case.min_overlap
-            language = not _share_a_language(f, row, kind)
+            language = not share_a_language(f, row, kind)
             if level + time + language > 1 or lacking > 1:
                 continue
             alone = 0
@@ -332,7 +325,7 @@ def _reaches(
         if gap < case.min_gap or not some[kind]:
             continue
         common, _, _ = _minutes_lacking(f, row, kind, case.min_overlap)
-        if common < case.min_overlap or not _share_a_language(f, row, kind):
+        if common < case.min_overlap or not share_a_language(f, row, kind):
             continue
         for column in range(f.class_start[kind], f.class_start[kind + 1]):
             if (
