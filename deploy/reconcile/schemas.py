@@ -30,6 +30,8 @@ class Owed:
     state: str
     kind: str
     recorded_at: datetime
+    unanswered: bool
+    """It may have arrived: the mail server's answer to an attempt was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,12 @@ async def _read(connection: asyncpg.Connection[asyncpg.Record]) -> Schemas:
     ):
         found.taken_in.add(row["event_id"])
     for row in await connection.fetch(
-        "SELECT notification_id::text AS id, state, kind, recorded_at FROM notifications.messages"
+        "SELECT notification_id::text AS id, state, kind, recorded_at, unanswered"
+        " FROM notifications.messages"
     ):
-        found.owed[row["id"]] = Owed(row["state"], row["kind"], row["recorded_at"])
+        found.owed[row["id"]] = Owed(
+            row["state"], row["kind"], row["recorded_at"], row["unanswered"]
+        )
     for row in await connection.fetch(
         "SELECT notification_id::text AS id, outcome FROM metrics.notifications"
     ):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import chain
 from uuid import UUID, uuid4
 
 import structlog
@@ -32,7 +34,7 @@ from services.notifications.domain.release import (
 )
 from services.notifications.mails.compose import Sender, Unmailable, compose
 from services.notifications.settings import MailSettings, SmtpSettings
-from services.notifications.smtp import Connection, NotTaken, Refused, Unreachable
+from services.notifications.smtp import Connection, NoAnswer, NotTaken, Refused, Unreachable
 from services.notifications.store import messages
 from services.notifications.store.circumstances import Circumstances, circumstances_of
 from services.notifications.store.messages import Due
@@ -68,6 +70,8 @@ class Outcomes:
     sent: list[UUID] = field(default_factory=list)
     failed: dict[UUID, str] = field(default_factory=dict)
     retries: dict[UUID, timedelta] = field(default_factory=dict)
+    unanswered: set[UUID] = field(default_factory=set)
+    """Handed over, and the server did not say whether it took them."""
     stopped: bool = False
     """No further letter is begun."""
 
@@ -178,16 +182,24 @@ class MailJob:
             sending.result()
 
     async def _send_letters(self, claim: Claim, outcomes: Outcomes) -> None:
-        waiting = iter(claim.letters)
-        connections = self._connections[: max(1, len(claim.letters))]
+        # One after the other to one person: a booking is not to arrive before the pair it is for.
+        by_person: defaultdict[str, list[Letter]] = defaultdict(list)
+        for letter in claim.letters:
+            by_person[letter.message.employee_id].append(letter)
+        waiting = iter(by_person.values())
+        connections = self._connections[: max(1, len(by_person))]
         await asyncio.gather(
             *(self._send_all(waiting, connection, claim, outcomes) for connection in connections)
         )
 
     async def _send_all(
-        self, waiting: Iterator[Letter], connection: Connection, claim: Claim, outcomes: Outcomes
+        self,
+        waiting: Iterator[Sequence[Letter]],
+        connection: Connection,
+        claim: Claim,
+        outcomes: Outcomes,
     ) -> None:
-        for letter in waiting:
+        for letter in chain.from_iterable(waiting):
             try:
                 await self._send(letter, connection, claim.due[letter.notification_id], outcomes)
             except Unreachable as error:
@@ -203,14 +215,20 @@ class MailJob:
         key, kind = letter.notification_id, str(letter.message.kind)
         try:
             mail = compose(letter, self._sender)
+            outcomes.unanswered.add(key)
             await connection.send(letter.to.email or "", mail)
         except (Refused, Unmailable) as error:
             outcomes.failed[key] = str(error)
             MAILS.labels(kind, "refused").inc()
+        except NoAnswer as error:
+            self._try_later(due, str(error), outcomes)
+            MAILS.labels(kind, "no answer").inc()
         except NotTaken as error:
+            outcomes.unanswered.discard(key)
             self._try_later(due, str(error), outcomes)
             MAILS.labels(kind, "not taken").inc()
         except Unreachable:
+            outcomes.unanswered.discard(key)
             raise
         except Exception as error:
             # A letter that cannot be written must not keep the others from going out.
@@ -249,7 +267,9 @@ class MailJob:
                 tx, outcomes.sent, claim_id=claim.claim_id, sent_at=claim.now
             )
             await messages.record_failed(tx, outcomes.failed, claim_id=claim.claim_id)
-            await messages.record_retries(tx, outcomes.retries, claim_id=claim.claim_id)
+            await messages.record_retries(
+                tx, outcomes.retries, outcomes.unanswered, claim_id=claim.claim_id
+            )
 
     def _put_back(self, due: Due, outcomes: Outcomes) -> None:
         """The server is away, not the mail at fault: the pause of the job is wait enough."""

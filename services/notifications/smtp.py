@@ -33,6 +33,10 @@ class NotTaken(Exception):  # noqa: N818
     """The server did not take this mail now; it may later."""
 
 
+class NoAnswer(Exception):  # noqa: N818
+    """The server did not say whether it took this mail: it may arrive, and may be sent again."""
+
+
 class Unreachable(Exception):  # noqa: N818
     """The server takes no mail at all now: nobody answers, or it does not accept us as sender."""
 
@@ -47,7 +51,7 @@ class Connection:
         self._last_use = 0.0
 
     async def send(self, recipient: str, mail: EmailMessage) -> None:
-        """Hand one mail over. Raises Refused, NotTaken or Unreachable."""
+        """Hand one mail over. Raises Refused, NotTaken, NoAnswer or Unreachable."""
         client = await self._open()
         try:
             await client.sendmail(self._sender, [recipient], mail.as_bytes(policy=_ON_THE_WIRE))
@@ -62,7 +66,7 @@ class Connection:
             raise Refused("bad address") from None
         except (SMTPException, OSError, TimeoutError) as error:
             await self.close()
-            raise NotTaken(type(error).__name__) from None
+            raise NoAnswer(type(error).__name__) from None
         except asyncio.CancelledError:
             # Half a mail may be on the wire; the next one needs a clean connection.
             await self.close()

@@ -54,7 +54,10 @@ class NotificationFailed(NotificationFact):
 
 
 class NotificationSuppressed(NotificationFact):
-    """The message was not sent on purpose: unsubscribed, over the cap, or overtaken by events."""
+    """The message was not sent on purpose: unsubscribed, over the cap, or overtaken by events.
+
+    Where it was tried before (`attempts`), it may have arrived all the same.
+    """
 
     TYPE = "updraft.notification.suppressed.v1"
 

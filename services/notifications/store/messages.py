@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -113,8 +113,7 @@ async def mails_per_day(
         """
         SELECT employee_id, day, count(*) AS mails FROM messages
         WHERE employee_id = ANY($1) AND day >= $2 AND notification_id <> ALL($3)
-          -- an attempt that failed may have reached the person all the same
-          AND state IN ('owed', 'sent')
+          AND (state IN ('owed', 'sent') OR unanswered)
         GROUP BY employee_id, day
         """,
         [d.message.employee_id for d in due],
@@ -147,6 +146,8 @@ async def claim(
         """
         UPDATE messages m SET claim = $3, claimed_until = clock_timestamp() + $4::interval,
             day = r.day, attempts = attempts + 1,
+            -- the sender before, if any, died with the message in its hands
+            unanswered = unanswered OR claim IS NOT NULL,
             tried_since = coalesce(tried_since, clock_timestamp())
         FROM unnest($1::uuid[], $2::date[]) AS r (notification_id, day)
         WHERE m.notification_id = r.notification_id
@@ -179,8 +180,8 @@ async def settle(tx: Transaction, verdicts: dict[UUID, Suppress | Fail]) -> None
         return
     rows = await tx.connection.fetch(
         """
-        UPDATE messages m SET state = r.state, reason = r.reason, settled_at = $4, claim = NULL,
-            claimed_until = NULL
+        UPDATE messages m SET state = r.state, reason = r.reason, settled_at = $4,
+            unanswered = unanswered OR claim IS NOT NULL, claim = NULL, claimed_until = NULL
         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS r (notification_id, state, reason)
         WHERE m.notification_id = r.notification_id AND m.state = 'owed'
         RETURNING m.*
@@ -253,20 +254,27 @@ async def record_failed(tx: Transaction, reasons: dict[UUID, str], *, claim_id: 
         _publish_settled(tx, row)
 
 
-async def record_retries(tx: Transaction, waits: dict[UUID, timedelta], *, claim_id: UUID) -> None:
-    """Put messages back, each to be tried again after its wait of real time."""
+async def record_retries(
+    tx: Transaction, waits: dict[UUID, timedelta], unanswered: Set[UUID], *, claim_id: UUID
+) -> None:
+    """Put messages back, each to be tried again after its wait of real time.
+
+    Those in `unanswered` may have arrived.
+    """
     if not waits:
         return
     await tx.connection.execute(
         """
         UPDATE messages m SET next_attempt_at = clock_timestamp() + r.wait, claim = NULL,
-            claimed_until = NULL
-        FROM unnest($1::uuid[], $2::interval[]) AS r (notification_id, wait)
+            claimed_until = NULL, unanswered = m.unanswered OR r.unanswered
+        FROM unnest($1::uuid[], $2::interval[], $4::boolean[])
+            AS r (notification_id, wait, unanswered)
         WHERE m.notification_id = r.notification_id AND m.claim = $3 AND m.state = 'owed'
         """,
         list(waits),
         list(waits.values()),
         claim_id,
+        [key in unanswered for key in waits],
     )
 
 
@@ -274,8 +282,9 @@ async def suppress_all_to(tx: Transaction, employee_ids: Sequence[str], reason: 
     """Settle everything still owed to these people, and say so."""
     rows = await tx.connection.fetch(
         """
-        UPDATE messages SET state = 'suppressed', reason = $2, settled_at = $3, claim = NULL,
-            claimed_until = NULL
+        UPDATE messages SET state = 'suppressed', reason = $2, settled_at = $3,
+            -- a mail on the wire is not called back
+            unanswered = unanswered OR claim IS NOT NULL, claim = NULL, claimed_until = NULL
         WHERE employee_id = ANY($1) AND state = 'owed'
         RETURNING *
         """,

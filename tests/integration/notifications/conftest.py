@@ -46,7 +46,10 @@ SESSION = UUID(int=3)
 
 @dataclass
 class MailServer:
-    """Keeps what it takes; `refuse`, `defer` and `drop` name addresses that it treats so."""
+    """Keeps what it takes; `refuse`, `defer` and `drop` name addresses that it treats so.
+
+    `lose` names those whose mail it takes without saying so.
+    """
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
@@ -54,6 +57,7 @@ class MailServer:
     refuse: set[str] = field(default_factory=set)
     defer: set[str] = field(default_factory=set)
     drop: set[str] = field(default_factory=set)
+    lose: set[str] = field(default_factory=set)
     refuse_sender: bool = False
     connections: int = 0
 
@@ -98,6 +102,9 @@ class MailServer:
         assert isinstance(mail, EmailMessage)
         self.raw.append(envelope.content)
         self.mails.append(mail)
+        if self.lose.intersection(envelope.rcpt_tos):
+            assert server.transport is not None
+            server.transport.abort()
         return "250 taken"
 
     def to(self, address: str) -> list[str]:

@@ -20,6 +20,7 @@ from .conftest import (
     Office,
     contact,
     created,
+    employee,
     free_port,
     invited,
     programme,
@@ -108,6 +109,47 @@ async def test_a_server_that_drops_the_line_on_one_mail_stops_no_other(office: O
     await invite(office, 12)
     await settle(office)
     assert Counter((await office.states()).values()) == {"sent": 11, "owed": 1}
+
+
+async def test_a_mail_held_back_after_a_lost_answer_is_known_to_have_perhaps_arrived(
+    office: Office,
+) -> None:
+    office.server.lose = {"p0@example.org"}
+    office.server.defer = {"p1@example.org"}
+    await invite(office, 2)
+    await office.job.run(office.database)
+    await office.tell(*(employee(f"p{n}", status="left") for n in range(2)))
+    await office.database.pool.execute("UPDATE messages SET next_attempt_at = '-infinity'")
+    await office.job.run(office.database)
+    assert set((await office.states()).values()) == {"suppressed: recipient left"}
+    assert await _perhaps_arrived(office) == {"p0"}
+
+
+async def test_a_mail_that_was_on_the_wire_when_its_sender_died_has_perhaps_arrived(
+    office: Office,
+) -> None:
+    await invite(office, 3)
+    assert await office.job._claim(office.database) is not None
+    # p0 is let go while the mail is on the wire, p1 after its sender is known to be gone.
+    await office.tell(employee("p0", status="left"))
+    await office.database.pool.execute("UPDATE messages SET claimed_until = clock_timestamp()")
+    await office.tell(employee("p1", status="left"))
+    await office.job.run(office.database)
+    assert len(office.server.mails) == 1
+    assert await _perhaps_arrived(office) == {"p0", "p1", "p2"}
+
+
+async def test_a_mail_that_was_never_begun_has_surely_not_arrived(office: Office) -> None:
+    job = office.another_sender(port=free_port())
+    await invite(office, 2)
+    await job.run(office.database)
+    await job.close()
+    assert await _perhaps_arrived(office) == set()
+
+
+async def _perhaps_arrived(office: Office) -> set[str]:
+    rows = await office.database.pool.fetch("SELECT employee_id FROM messages WHERE unanswered")
+    return {row["employee_id"] for row in rows}
 
 
 async def test_what_the_server_never_takes_is_given_up_by_age(office: Office) -> None:
