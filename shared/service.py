@@ -66,6 +66,11 @@ class Job:
             try:
                 await self.function(database)
             except Exception as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # Its rollback failed, on a connection that was lost, and this error took the
+                    # place of the cancellation: to go on would keep the service from ending.
+                    raise asyncio.CancelledError from error
                 failures += 1
                 surroundings = isinstance(error, TRANSIENT)
                 log.warning(
