@@ -43,14 +43,6 @@ class Instance:
         """SHA-256 of the canonical form but for the moment: equal when nothing has changed."""
         return hashlib.sha256(canonical(replace(self, now=_NO_MOMENT))).hexdigest()
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether one side has nobody who is free."""
-        return not (
-            any(person.free_seats for person in self.mentors)
-            and any(person.free_seats for person in self.mentees)
-        )
-
 
 def instance(
     programme: Programme,

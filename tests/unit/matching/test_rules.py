@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from services.matching.domain.hours import in_utc, overlap_minutes
-from services.matching.domain.instance import instance
 from services.matching.domain.rules import RULES, broken_rule
 from services.matching.domain.scoring import common_topics, fit
 from tests.unit.matching.company import NOW, person, programme
@@ -127,8 +126,3 @@ def test_whoever_lost_a_partner_counts_as_having_waited_longest() -> None:
         for orphaned in (False, True)
     ]
     assert points[1] - points[0] == pytest.approx(5)
-
-
-def test_a_side_without_free_people_is_hopeless() -> None:
-    assert instance(programme(), [person("mentor"), person("mentee", taken=1)], NOW).hopeless
-    assert not instance(programme(), [person("mentor"), person("mentee")], NOW).hopeless
