@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -24,7 +24,7 @@ from faststream.kafka.message import FAKE_CONSUMER
 
 from shared import telemetry
 from shared.envelope import Record
-from shared.inbound import TRANSIENT, Inbound
+from shared.inbound import TRANSIENT, Inbound, Read
 from shared.records import tolerate_header_names
 
 log = structlog.get_logger()
@@ -33,8 +33,14 @@ log = structlog.get_logger()
 _MOST_BYTES_AT_ONCE = 4_000_000
 _LOOK_MS = 1000
 _REST_MS = 5
+_BATCHES_AT_A_LOOK = 4
+"""While one is applied the next is decoded, so there should be a next."""
 _ATTEMPTS_BEFORE_PARKING = 4
 _LONGEST_BACKOFF_SECONDS = 5.0
+
+
+_Record: TypeAlias = ConsumerRecord[bytes, bytes]
+_Raw: TypeAlias = Sequence[_Record]
 
 
 class _Gate(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -101,14 +107,13 @@ class Consumer:
         # FastStream's own sleeps after each look that found nothing.
         self._subscriber.get_msg = self._next  # type: ignore[method-assign]
 
-    async def _next(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord[bytes, bytes], ...]:
+    async def _next(self, consumer: AIOKafkaConsumer) -> tuple[_Record, ...]:
         """What has come since the last look, or else what comes first within a while."""
-        records = _in_line(await consumer.getmany(max_records=self._max_batch))
+        most = _BATCHES_AT_A_LOOK * self._max_batch
+        records = _in_line(await consumer.getmany(max_records=most))
         if not records:
-            return _in_line(
-                await consumer.getmany(timeout_ms=_LOOK_MS, max_records=self._max_batch)
-            )
-        if room := self._max_batch - len(records):
+            return _in_line(await consumer.getmany(timeout_ms=_LOOK_MS, max_records=most))
+        if room := most - len(records):
             # While the client holds records it asks the broker for none: more may have come. What
             # fails here does so again at the next look, and must not take these records with it.
             with contextlib.suppress(KafkaError):
@@ -116,7 +121,7 @@ class Consumer:
         return records
 
     async def _receive(self, message: KafkaMessage) -> None:
-        """Take one batch from FastStream. Never raises: FastStream would skip the batch."""
+        """Take records from FastStream. Never raises: FastStream would skip the batch."""
         raw: Any = message.raw_message
         consumer: AIOKafkaConsumer = self._subscriber.consumer
         async with self._gate.lock:
@@ -125,29 +130,42 @@ class Consumer:
             taken = [r for r in raw if TopicPartition(r.topic, r.partition) in mine]
             if taken:
                 self._oldest_in_hand = min(r.timestamp for r in taken) / 1000
-            while taken:
-                few = taken[: _how_many(taken)]
+            delay = await self._apply_all(consumer, list(_batches(taken, self._max_batch)))
+        if delay:
+            await asyncio.sleep(delay)
+
+    async def _apply_all(self, consumer: AIOKafkaConsumer, batches: Sequence[_Raw]) -> float:
+        """Apply batches in turn, up to one that fails; returns the seconds to rest after that."""
+        ahead: asyncio.Task[list[Read]] | None = None
+        try:
+            for number, batch in enumerate(batches):
                 try:
-                    await self._apply(few)
+                    read = await ahead if ahead else await self._read(batch)
+                    following = batches[number + 1 : number + 2]
+                    # Decoded while the database is at work on this one.
+                    ahead = asyncio.create_task(self._read(*following)) if following else None
+                    await self._apply(len(batch), read)
                 except Exception as error:
-                    delay = self._rewind(consumer, taken, error)
-                    break
+                    undone = list(chain.from_iterable(batches[number:]))
+                    return self._rewind(consumer, undone, error)
                 self._failures = 0
                 self._last_progress = time.monotonic()
-                await self._commit(consumer, few)
-                taken = taken[len(few) :]
-            else:
-                return
-        await asyncio.sleep(delay)
+                await self._commit(consumer, batch)
+        finally:
+            if ahead:
+                ahead.cancel()
+        return 0.0
 
-    async def _apply(self, raw: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-        records = [
-            Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers)) for r in raw
-        ]
-        telemetry.BATCH_SIZE.labels(self._service).observe(len(records))
+    async def _read(self, raw: _Raw) -> list[Read]:
+        return await self._inbound.read(
+            [Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers)) for r in raw]
+        )
+
+    async def _apply(self, size: int, read: Sequence[Read]) -> None:
+        telemetry.BATCH_SIZE.labels(self._service).observe(size)
         with telemetry.BATCH_SECONDS.labels(self._service).time():
-            reasons = await self._inbound.apply(
-                records,
+            reasons = await self._inbound.apply_read(
+                read,
                 park_failures=self._failures >= _ATTEMPTS_BEFORE_PARKING,
                 attempt=self._failures + 1,
             )
@@ -157,7 +175,7 @@ class Consumer:
     def _rewind(
         self,
         consumer: AIOKafkaConsumer,
-        raw: Sequence[ConsumerRecord[bytes, bytes]],
+        raw: _Raw,
         error: Exception,
     ) -> float:
         """Have the batch delivered again; returns the seconds to wait before."""
@@ -174,9 +192,7 @@ class Consumer:
         longest = min(_LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(self._failures, 8))
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
 
-    async def _commit(
-        self, consumer: AIOKafkaConsumer, raw: Sequence[ConsumerRecord[bytes, bytes]]
-    ) -> None:
+    async def _commit(self, consumer: AIOKafkaConsumer, raw: _Raw) -> None:
         offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in raw}
         try:
             await consumer.commit(offsets)
@@ -219,22 +235,25 @@ class Consumer:
 
 
 def _in_line(
-    found: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]],
-) -> tuple[ConsumerRecord[bytes, bytes], ...]:
+    found: Mapping[TopicPartition, _Raw],
+) -> tuple[_Record, ...]:
     return tuple(chain.from_iterable(found.values()))
 
 
-def _how_many(raw: Sequence[ConsumerRecord[bytes, bytes]]) -> int:
-    """How many of these records, at least one, may be applied at once."""
-    total = 0
-    for count, record in enumerate(raw):
-        total += len(record.value or b"")
-        if count and total > _MOST_BYTES_AT_ONCE:
-            return count
-    return len(raw)
+def _batches(raw: _Raw, most: int) -> Iterator[_Raw]:
+    """These records in their order, at least one and at most so many at a time."""
+    first, total = 0, 0
+    for at, record in enumerate(raw):
+        size = len(record.value or b"")
+        if at > first and (at - first == most or total + size > _MOST_BYTES_AT_ONCE):
+            yield raw[first:at]
+            first, total = at, 0
+        total += size
+    if raw:
+        yield raw[first:]
 
 
-def _first_offsets(raw: Sequence[ConsumerRecord[bytes, bytes]]) -> dict[TopicPartition, int]:
+def _first_offsets(raw: _Raw) -> dict[TopicPartition, int]:
     first: dict[TopicPartition, int] = {}
     for record in raw:
         first.setdefault(TopicPartition(record.topic, record.partition), record.offset)

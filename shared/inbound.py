@@ -6,6 +6,7 @@ and whatever else fails undoes the whole batch, to be tried again.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -47,7 +48,10 @@ TRANSIENT = (
 )
 """Failures of the surroundings, not of a record: tried again for as long as they last."""
 
-_Read: TypeAlias = Envelope | Parked
+Read: TypeAlias = Envelope | Parked
+"""A record decoded, or with the reason why it cannot be."""
+
+_READ_AT_A_TIME = 16
 
 
 class Inbound:
@@ -63,12 +67,18 @@ class Inbound:
     async def apply(
         self, records: Sequence[Record], *, park_failures: bool = False, attempt: int = 1
     ) -> list[str]:
+        """Read a batch and apply it; see `apply_read`."""
+        read = await self.read(records)
+        return await self.apply_read(read, park_failures=park_failures, attempt=attempt)
+
+    async def apply_read(
+        self, read: Sequence[Read], *, park_failures: bool = False, attempt: int = 1
+    ) -> list[str]:
         """Apply a batch in one transaction; returns the reasons of the records parked.
 
         With `park_failures`, a record whose handler keeps failing is parked as well; without, any
         failure but Rejected is raised and nothing of the batch is kept.
         """
-        read = self._read(records)
         failures = _Failures(park_failures, attempt)
         try:
             return await self._apply(read, failures, halving=False)
@@ -79,7 +89,7 @@ class Inbound:
             return await self._apply(read, failures, halving=True)
 
     async def _apply(
-        self, read: Sequence[_Read], failures: _Failures, *, halving: bool
+        self, read: Sequence[Read], failures: _Failures, *, halving: bool
     ) -> list[str]:
         async with self.database.transaction() as tx:
             new = await self._unseen(tx, read)
@@ -104,7 +114,7 @@ class Inbound:
             if not rows:
                 return 0
             by_record = {id(row.record): row for row in rows}
-            read = self._read([row.record for row in rows])
+            read = await self.read([row.record for row in rows])
             todo, parked = _in_turn(read, set())
             failures = _Failures(park=True, attempt=1)
             parked += await self._handle(tx, _traced(tx, todo), set(), failures)
@@ -122,11 +132,16 @@ class Inbound:
         self._count(todo, parked)
         return len(done)
 
-    def _read(self, records: Sequence[Record]) -> list[_Read]:
-        """What this service handles, in order, decoded or with the reason why it cannot be."""
+    async def read(self, records: Sequence[Record]) -> list[Read]:
+        """What this service handles, in order, decoded or with the reason why it cannot be.
+
+        Gives way again and again, so that it goes on while another batch waits for the database.
+        """
         now = self.database.clock.now()
-        read: list[_Read] = []
-        for record in records:
+        read: list[Read] = []
+        for number, record in enumerate(records, 1):
+            if number % _READ_AT_A_TIME == 0:
+                await asyncio.sleep(0)
             try:
                 envelope = decode(record, now)
             except UnknownType:
@@ -143,7 +158,7 @@ class Inbound:
                     read.append(envelope)
         return read
 
-    async def _unseen(self, tx: Transaction, read: Sequence[_Read]) -> list[_Read]:
+    async def _unseen(self, tx: Transaction, read: Sequence[Read]) -> list[Read]:
         """Record the ids in the inbox; returns what is new, and those whose id was reused."""
         first: dict[UUID, Envelope] = {}
         for each in read:
@@ -157,7 +172,7 @@ class Inbound:
         if not again:
             return list(read)
         reused = await self._reused(tx, again)
-        kept: list[_Read] = []
+        kept: list[Read] = []
         for each in read:
             if isinstance(each, Parked) or id(each) in fresh:
                 kept.append(each)
@@ -322,7 +337,7 @@ def _check_order(applied: Sequence[Envelope], refused: Sequence[Parked]) -> None
             raise _Overtaken(position, parked)
 
 
-def _in_turn(read: Iterable[_Read], held: set[Place]) -> tuple[list[Envelope], list[Parked]]:
+def _in_turn(read: Iterable[Read], held: set[Place]) -> tuple[list[Envelope], list[Parked]]:
     """Those to be handled, and those parked or waiting; `held` grows by the lines that now wait."""
     todo: list[Envelope] = []
     parked: list[Parked] = []

@@ -9,8 +9,7 @@ from services.registration.handlers import handlers
 from shared.clock import Clock
 from shared.consumer import Consumer
 from shared.database import Database
-from shared.envelope import Record
-from shared.inbound import Inbound
+from shared.inbound import Inbound, Read
 from shared.service import collect_garbage_rarely, new_broker
 from shared.settings import ServiceSettings
 from tests.bench.contenders.arrival import until, until_committed
@@ -22,10 +21,10 @@ class CountingInbound(Inbound):
 
     applied = 0
 
-    async def apply(self, records: Sequence[Record], *args: Any, **kwargs: Any) -> Any:
+    async def apply_read(self, read: Sequence[Read], *args: Any, **kwargs: Any) -> Any:
         """Apply them as always."""
-        outcome = await super().apply(records, *args, **kwargs)
-        self.applied += len(records)
+        outcome = await super().apply_read(read, *args, **kwargs)
+        self.applied += len(read)
         return outcome
 
 

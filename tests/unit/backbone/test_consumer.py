@@ -1,7 +1,8 @@
-"""How the consumer asks its client for records: at once, whole, and losing none."""
+"""How the consumer takes records from its client and hands them on: whole, in order, none lost."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from faststream.kafka import KafkaBroker
 
 from shared.catalogue import ContactUpdated
 from shared.consumer import Consumer
+from shared.envelope import Record
 from shared.handlers import Handlers
 
 Answer = list[str] | Exception
@@ -53,7 +55,7 @@ async def test_records_that_came_meanwhile_are_one_batch_with_those_that_the_cli
 ) -> None:
     client = FakeClient(["a", "b"], ["c"])
     assert await look(client) == ("a", "b", "c")
-    assert client.asked == [(False, 5), (True, 3)]
+    assert client.asked == [(False, 20), (True, 18)]
 
 
 async def test_the_first_record_after_a_pause_is_not_kept_waiting_for_more(
@@ -61,12 +63,12 @@ async def test_the_first_record_after_a_pause_is_not_kept_waiting_for_more(
 ) -> None:
     client = FakeClient([], ["a"])
     assert await look(client) == ("a",)
-    assert client.asked == [(False, 5), (True, 5)]
+    assert client.asked == [(False, 20), (True, 20)]
 
 
-async def test_a_full_batch_asks_for_no_more(look: Callable[[FakeClient], Any]) -> None:
-    client = FakeClient(list("abcde"))
-    assert await look(client) == tuple("abcde")
+async def test_a_full_look_asks_for_no_more(look: Callable[[FakeClient], Any]) -> None:
+    client = FakeClient(list("abcdefghijklmnopqrst"))
+    assert await look(client) == tuple("abcdefghijklmnopqrst")
 
 
 async def test_a_failure_after_records_were_taken_loses_none_of_them(
@@ -75,3 +77,94 @@ async def test_a_failure_after_records_were_taken_loses_none_of_them(
     assert await look(FakeClient(["a"], CorruptRecordException())) == ("a",)
     with pytest.raises(CorruptRecordException):
         await look(FakeClient(CorruptRecordException()))
+
+
+class FakeInbound:
+    """Notes what is read and applied, and lets one batch fail once."""
+
+    def __init__(self, *, fails_on: int | None = None) -> None:
+        self.database = SimpleNamespace(service="test")
+        self.handlers = Handlers()
+        self.handlers.each(ContactUpdated)(_nothing)
+        self.noted: list[tuple[str, list[int]]] = []
+        self._fails_on = fails_on
+
+    async def read(self, records: list[Record]) -> list[int]:
+        offsets = [record.offset for record in records]
+        self.noted.append(("read", offsets))
+        return offsets
+
+    async def apply_read(self, read: list[int], **_: object) -> list[str]:
+        if self._fails_on in read:
+            self._fails_on = None
+            raise OSError
+        # As long as the database takes, others have their turn.
+        await asyncio.sleep(0.01)
+        self.noted.append(("apply", read))
+        return []
+
+
+class FakePartition:
+    """A client that holds one partition, and notes what is committed and where it goes back to."""
+
+    def __init__(self) -> None:
+        self.committed: list[int] = []
+        self.sought: list[int] = []
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("topic", 0)}
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.committed += offsets.values()
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        self.sought.append(offset)
+
+
+async def _handed_on(inbound: Any, sizes: list[int]) -> FakePartition:
+    """Give a consumer records of these sizes, in batches of two."""
+    consumer = Consumer(KafkaBroker(), inbound, max_batch=2)
+    client = FakePartition()
+    consumer._subscriber.consumer = client
+    raw = tuple(
+        SimpleNamespace(
+            topic="topic",
+            partition=0,
+            offset=offset,
+            key=b"k",
+            value=b"x" * size,
+            headers=(),
+            timestamp=0,
+        )
+        for offset, size in enumerate(sizes)
+    )
+    await consumer._receive(SimpleNamespace(raw_message=raw))  # type: ignore[arg-type]
+    return client
+
+
+async def test_the_next_batch_is_read_while_one_is_applied() -> None:
+    inbound = FakeInbound()
+    client = await _handed_on(inbound, [1] * 5)
+    assert inbound.noted == [
+        ("read", [0, 1]),
+        ("read", [2, 3]),
+        ("apply", [0, 1]),
+        ("read", [4]),
+        ("apply", [2, 3]),
+        ("apply", [4]),
+    ]
+    assert client.committed == [2, 4, 5]
+
+
+async def test_what_follows_a_batch_that_failed_is_not_applied_before_it() -> None:
+    inbound = FakeInbound(fails_on=3)
+    client = await _handed_on(inbound, [1] * 6)
+    assert [read for what, read in inbound.noted if what == "apply"] == [[0, 1]]
+    assert client.committed == [2]
+    assert client.sought == [2]
+
+
+async def test_large_records_are_applied_few_at_a_time() -> None:
+    inbound = FakeInbound()
+    await _handed_on(inbound, [3_000_000, 3_000_000, 5_000_000, 1, 1])
+    assert [read for what, read in inbound.noted if what == "apply"] == [[0], [1], [2], [3, 4]]
