@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import consumer, flow, growth, matching, matching_scale, relay
+from tests.bench import consumer, flow, growth, matching, matching_scale, relay, solving
 from tests.bench.machine import LoadWatch, machine
 from tests.bench.report import Row, document, show, write
 from tests.bench.rounds import Plan
@@ -27,8 +27,9 @@ _ROWS: dict[str, Callable[[Plan], Awaitable[Row]]] = {
     "flow": flow.measure,
     "matching": matching.measure,
     "scale": matching_scale.measure,
+    "solving": solving.measure,
 }
-_BY_NAME = {"scale"}
+_BY_NAME = {"scale", "solving"}
 """Rows that take many minutes: only measured if somebody asks for them."""
 _MINUTES = 18.0
 _QUICK_MINUTES = 3.0
@@ -39,7 +40,7 @@ def bench(
         list[str] | None,
         typer.Option(
             help=f"A row to measure: {', '.join(_ROWS)}. Repeatable; "
-            f"{', '.join(_BY_NAME)} only if named."
+            f"{', '.join(sorted(_BY_NAME))} only if named."
         ),
     ] = None,
     quick: Annotated[
