@@ -1,4 +1,4 @@
-"""AsyncAPI 3 documents, one per service and one of all: from catalogue, topics and handlers."""
+"""AsyncAPI 3 documents: one per service, one for BI, one of all; from the code and its topics."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from deploy.contracts.wire import (
     STRUCTURED_HEADERS,
 )
 from deploy.local.broker import Topic, topics
+from services.metrics.domain.definitions import KPIS
 from shared.catalogue import EVENT_TYPES, ContactUpdated, Event
 from shared.envelope import encode, json_value
 
@@ -45,7 +46,8 @@ _TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def documents() -> dict[str, dict[str, Any]]:
     """File name → AsyncAPI document."""
     made = {name: _Document((name,)).build() for name in SERVICES}
-    return {f"{n}.yaml": made for n, made in {**made, MERGED: _Document(SERVICES).build()}.items()}
+    made |= {"bi": _ForBI(("bi",)).build(), MERGED: _Document(SERVICES).build()}
+    return {f"{name}.yaml": document for name, document in made.items()}
 
 
 def write_documents(folder: Path) -> None:
@@ -118,7 +120,7 @@ class _Document:
                     self._read(service, topic)
         return {
             "asyncapi": "3.0.0",
-            "id": f"urn:updraft:service:{self.services[0]}" if self.alone else "urn:updraft",
+            "id": self._id(),
             "info": self._info(),
             "defaultContentType": "application/json",
             "servers": SERVERS,
@@ -131,17 +133,17 @@ class _Document:
             },
         }
 
+    def _id(self) -> str:
+        return f"urn:updraft:service:{self.services[0]}" if self.alone else "urn:updraft"
+
     def _info(self) -> dict[str, Any]:
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
         said = {name: _told(import_module(f"services.{name}")) for name in self.services}
-        whole = f"{project['description']} All four services: what each sends and receives."
-        return {
-            "title": f"Updraft {self.services[0]}" if self.alone else "Updraft",
-            "version": project["version"],
-            "description": "\n\n".join(said[self.services[0]]) if self.alone else whole,
-            "license": {"name": project["license"]},
-            "tags": [{"name": name, "description": said[name][0]} for name in self.services],
-        }
+        tags = {name: told[0] for name, told in said.items()}
+        if self.alone:
+            [(name, told)] = said.items()
+            return _info(f"Updraft {name}", "\n\n".join(told), tags)
+        whole = f"{_project()['description']} All four services: what each sends and receives."
+        return _info("Updraft", whole, tags)
 
     def _publish(self, service: str, topic: Topic) -> None:
         for event in _events(topic):
@@ -319,6 +321,46 @@ class _Document:
         for part, value in {name: parts["whole"], **parts["parts"]}.items():
             if self.schemas.setdefault(part, value) != value:
                 raise ValueError(f"two models of the catalogue are called {part}; rename one")
+
+
+class _ForBI(_Document):
+    """What a reader of the KPIs needs and no more: their topic, and what each of them says."""
+
+    def _id(self) -> str:
+        return "urn:updraft:reader:bi"
+
+    def _info(self) -> dict[str, Any]:
+        told = [
+            "One record for each KPI of a programme, period and group; the newest of each is kept.",
+            *(
+                f"**{kpi.name}** ({kpi.unit}; by {', '.join(kpi.dimensions)};"
+                f" {'monthly and ' if kpi.monthly else ''}for the whole programme;"
+                f" definition {kpi.version}): {kpi.sentence}"
+                for kpi in KPIS
+            ),
+        ]
+        return _info("Updraft for BI", "\n\n".join(told), {"bi": "Whoever reads the KPIs."})
+
+    def _read(self, service: str, topic: Topic) -> None:
+        for event in _events(topic):
+            name = self._message(event)
+            self._operation(service, f"read_{name}", "receive", topic, [name], *_told(event))
+
+
+def _info(title: str, description: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    project = _project()
+    return {
+        "title": title,
+        "version": project["version"],
+        "description": description,
+        "license": {"name": project["license"]},
+        "tags": [{"name": name, "description": told} for name, told in tags.items()],
+    }
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project
 
 
 def _events(topic: Topic) -> list[type[Event]]:

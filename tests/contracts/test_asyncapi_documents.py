@@ -22,6 +22,7 @@ from deploy.contracts.documents import (
 from deploy.contracts.examples import examples
 from deploy.contracts.schemas import FOLDER, ROOT, kept_schemas
 from deploy.local.broker import topics
+from services.metrics.domain.definitions import KPIS
 from shared.catalogue import BY_TYPE, EVENT_TYPES
 
 KEPT = {file.stem: load(file) for file in sorted((FOLDER / "asyncapi").glob("*.yaml"))}
@@ -51,8 +52,16 @@ def valid(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
     jsonschema.Draft7Validator(whole, format_checker=jsonschema.FormatChecker()).validate(value)
 
 
-def test_there_is_one_document_for_each_service_and_one_of_all() -> None:
-    assert set(KEPT) == {*SERVICES, "updraft"}
+def test_there_is_one_document_for_each_service_one_for_bi_and_one_of_all() -> None:
+    assert set(KEPT) == {*SERVICES, "bi", "updraft"}
+
+
+def test_bi_finds_the_kpis_and_what_each_says_and_nothing_else() -> None:
+    bi = KEPT["bi"]
+    assert list(bi["channels"]) == ["updraft.metrics"]
+    for kpi in KPIS:
+        assert f"**{kpi.name}** ({kpi.unit};" in bi["info"]["description"]
+        assert kpi.sentence in bi["info"]["description"]
 
 
 @each_document
