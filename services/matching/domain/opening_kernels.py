@@ -203,10 +203,9 @@ def _mark(case: Case, row: int, answered: Flags, barred: Flags) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _same_department(case: Case, row: int, column: int) -> bool:
-    f = case.features
-    there = f.places[f.place_of_column[column], 0]
-    return case.different_department and there == f.row_place[row, 0]
+def _shared_department(case: Case, row: int) -> int:
+    """The department of columns that a row must not meet for it; -1 if that is no rule."""
+    return case.features.row_place[row, 0] if case.different_department else -1
 
 
 @njit(cache=True, nogil=True)
@@ -252,6 +251,7 @@ def find_openings(
         by_language[:] = 0
         by_topic[:] = 0
         most = min(_MOST, _DAY - (f.row_hours[row, 1] - f.row_hours[row, 0]))
+        own_department = _shared_department(case, row)
         for kind in range(len(f.class_start) - 1):
             if not some[kind]:
                 continue
@@ -266,7 +266,8 @@ def find_openings(
             for column in range(f.class_start[kind], f.class_start[kind + 1]):
                 if barred[column] or not reached[column]:
                     continue
-                department = _same_department(case, row, column)
+                # Called for each pair, a function takes ten times as long as this.
+                department = f.places[f.place_of_column[column], 0] == own_department
                 if department and not answered[column]:
                     continue
                 if not department and answered[column]:
@@ -320,6 +321,7 @@ def _reaches(
     case: Case, row: int, some: Flags, fresh: Flags, answered: Flags, barred: Flags
 ) -> bool:
     f = case.features
+    own_department = _shared_department(case, row)
     for kind in range(len(f.class_start) - 1):
         gap = case.sense * (f.row_level[row] - f.class_level[kind])
         if gap < case.min_gap or not some[kind]:
@@ -332,7 +334,7 @@ def _reaches(
                 fresh[column]
                 and answered[column]
                 and not barred[column]
-                and not _same_department(case, row, column)
+                and f.places[f.place_of_column[column], 0] != own_department
             ):
                 return True
     return False
