@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import structlog
@@ -40,6 +41,8 @@ log = structlog.get_logger()
 
 _STUCK_AFTER_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 0.2
+_START_FAILED = 3
 _STOP_SECONDS = 5.0
 _OBJECTS_BEFORE_A_LOOK = 5_000
 _LONGEST_BACKOFF_SECONDS = 30.0
@@ -123,16 +126,25 @@ def create_service(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         telemetry.configure_logs(level=settings.log.level, format=settings.log.format, service=name)
         async with AsyncExitStack() as stack:
-            app.state.running = await _start(
-                stack,
-                app,
-                name=name,
-                settings=settings,
-                handlers=handlers,
-                jobs=jobs,
-                migrations=migrations,
+            starting = asyncio.create_task(
+                _start(
+                    stack,
+                    app,
+                    name=name,
+                    settings=settings,
+                    handlers=handlers,
+                    jobs=jobs,
+                    migrations=migrations,
+                )
             )
-            log.info("service_started")
+            while not (starting.done() or app.state.told_to_end()):
+                await asyncio.wait({starting}, timeout=_LOOK_SECONDS)
+            if starting.done():
+                app.state.running = starting.result()
+                log.info("service_started")
+            else:
+                # It may wait for a database or a broker that is away for long.
+                await _cancel(starting)
             yield
             log.info("service_stopping")
             app.state.running = None
@@ -149,6 +161,7 @@ def create_service(
     app.state.clock = settings.clock.clock()
     app.state.tokens = TokenVerifier(settings.auth)
     app.state.running = None
+    app.state.told_to_end = lambda: False
     add_problem_answers(app)
     app.add_middleware(BodyLimit)
     app.include_router(_health_router(app, name))
@@ -297,7 +310,7 @@ async def _stop_relay(relay: Relay, task: asyncio.Task[None]) -> None:
     await _cancel(task)
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -374,11 +387,19 @@ def run(create_app: Callable[[], FastAPI]) -> None:
         sys.exit("\n".join(told(error)))
     settings: ServiceSettings = app.state.settings
     collect_garbage_rarely()
-    uvicorn.run(
-        app,
-        host=settings.http.host,
-        port=settings.http.port,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=5,
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.http.host,
+            port=settings.http.port,
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=5,
+        )
     )
+    # The server itself heeds a signal only once the app has started.
+    app.state.told_to_end = lambda: server.should_exit
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(_START_FAILED)
