@@ -15,8 +15,8 @@ Groups: TypeAlias = dict[str, list[int]]
 Coverage: TypeAlias = dict[str, dict[str, Groups]]
 """`department` or `level` → `mentors` or `mentees` → groups."""
 
-OTHERS = "others"
-"""Small groups together."""
+OTHERS = ""
+"""Small groups together: a name that no department has."""
 UNKNOWN = "unknown"
 
 
@@ -47,7 +47,7 @@ def _groups(
 
 
 def shown(groups: Mapping[str, list[int]], least: int) -> Groups:
-    """Groups of fewer than `least` people are told together as `others`.
+    """Groups of fewer than `least` people are told together as `OTHERS`.
 
     Where that is still too few, the smallest of the others joins them: else the total would give
     them away.

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 MOST_TOLD = 2_000
 """People without a partner whom a run's event names: it must not outgrow what a broker takes."""
-_AT_ONCE = 25
+_AT_ONCE = 10
 """Pairs proposed in one transaction: neither events nor requests may wait for long."""
 _LOOK_EVERY_SECONDS = 0.25
 _LONGEST_REST_SECONDS = 30.0
@@ -271,4 +271,8 @@ def _pair(
         programme_version=run.programme_version or programme.version,
     )
     expiry = timedelta(days=programme.proposal_expiry_days)
-    return life.proposed(pair, programme.approval, expiry)
+    approval = programme.approval
+    if run.asked.review and approval == "manager":
+        # Whose yes it takes has said it of the draft.
+        approval = "automatic"
+    return life.proposed(pair, approval, expiry)

@@ -36,7 +36,7 @@ class Figures(BaseModel):
     gap: float
     coverage: dict[str, dict[str, Groups]]
     """By `department` and `level`, for `mentors` and `mentees`: [people, of them with a partner];
-    groups too small to be shown are told together."""
+    groups too small to be shown are told together, under an empty name."""
 
 
 class Churn(BaseModel):

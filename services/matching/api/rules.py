@@ -36,7 +36,8 @@ def _known_only(sent: Any) -> Any:
 
 
 def _refuse(unknown: Iterable[object]) -> None:
-    names = [str(name)[:_LONGEST_NAME] for name in unknown]
+    # Half a surrogate is JSON, but no text that an answer could repeat.
+    names = [str(name)[:_LONGEST_NAME].encode(errors="replace").decode() for name in unknown]
     if names:
         raise ValueError(
             f"{', '.join(names[:_MOST_NAMED])}: no rule of matching; protected attributes such as"

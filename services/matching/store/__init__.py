@@ -611,7 +611,7 @@ def _newest(events: Sequence[Versioned], key: Any) -> dict[Any, Versioned]:
 def _programme(row: asyncpg.Record) -> Programme:
     rules = dict(row["rules"])
     return Programme(
-        programme_id=_plain_id(row["programme_id"]),
+        programme_id=row["programme_id"],
         version=row["version"],
         open=row["status"] == "open",
         starts_on=row["starts_on"],
@@ -626,7 +626,7 @@ def _person(row: asyncpg.Record, of: Programme, chains: dict[str, _Chain], day: 
     chain = chains.get(row["employee_id"], _Chain())
     works_from, works_until = in_utc(row["works_from"], row["works_until"], row["timezone"], day)
     return Person(
-        participant_id=_plain_id(row["participant_id"]),
+        participant_id=row["participant_id"],
         employee_id=row["employee_id"],
         role=row["role"],
         status=row["status"],
@@ -656,11 +656,6 @@ def _person(row: asyncpg.Record, of: Programme, chains: dict[str, _Chain], day: 
         waiting_since=row["waiting_since"],
         orphaned=row["orphaned_since"] is not None,
     )
-
-
-def _plain_id(stored: UUID) -> UUID:
-    """The driver has a kind of its own, which the domain need not know."""
-    return UUID(int=stored.int)
 
 
 def _pair(row: asyncpg.Record) -> Pair:

@@ -456,15 +456,20 @@ async def tell_fates(
     tx: Transaction, run_id: UUID, fates: Sequence[tuple[int, str, UUID | None]]
 ) -> None:
     """Say what became of drafts: (place, `proposed` or the rule that forbids it, pair id)."""
+    # One statement, since events wait meanwhile.
     await tx.connection.execute(
-        "UPDATE match_runs SET doing = 'proposing',"
-        " share = $2::float / greatest(1, (certificate ->> 'pairs')::integer) WHERE run_id = $1",
+        """
+        WITH told AS (
+            UPDATE run_pairs SET fate = given.fate, pair_id = given.pair_id
+            FROM unnest($2::integer[], $3::text[], $4::uuid[]) AS given (place, fate, pair_id)
+            WHERE run_id = $1 AND run_pairs.place = given.place)
+        UPDATE match_runs SET doing = 'proposing',
+            share = $5::float / greatest(1, (certificate ->> 'pairs')::integer)
+        WHERE run_id = $1
+        """,
         run_id,
+        *(list(column) for column in zip(*fates, strict=True)),
         max(place for place, _, _ in fates) + 1,
-    )
-    await tx.connection.executemany(
-        "UPDATE run_pairs SET fate = $3, pair_id = $4 WHERE run_id = $1 AND place = $2",
-        [(run_id, *fate) for fate in fates],
     )
 
 

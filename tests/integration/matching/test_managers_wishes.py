@@ -196,6 +196,23 @@ async def test_pairs_in_review_wait_for_a_manager_who_approves_all(
     assert (await _approve(http, run_id)).status_code == 409
 
 
+@pytest.mark.parametrize(
+    ("approval", "status", "awaiting"),
+    [("manager", "active", None), ("both", "proposed", "mentee"), ("automatic", "active", None)],
+)
+async def test_a_manager_who_approved_a_draft_is_not_asked_again(
+    http: httpx.AsyncClient, world: World, approval: str, status: str, awaiting: str | None
+) -> None:
+    await world.tell(
+        world.programme(approval=approval), world.mentor("junior"), world.mentee("senior")
+    )
+    run_id = await _reviewed(http, world)
+    await _approve(http, run_id)
+    await world.run()
+    pair = await world.pair()
+    assert (pair.status, pair.awaiting) == (status, awaiting)
+
+
 async def test_some_are_approved_and_the_others_decided_anew_with_other_partners(
     http: httpx.AsyncClient, world: World
 ) -> None:

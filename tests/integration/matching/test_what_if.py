@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -104,6 +105,8 @@ async def test_a_dry_run_goes_by_other_rules(http: httpx.AsyncClient, world: Wor
         ({"weights": {"distance": 99}}, "weights"),
         ({"stickiness": 101}, "stickiness"),
         ({"approval": "automatic"}, "approval"),
+        ({"half \ud800": 1}, "half ?"),
+        ({"weights": {"half \ud800": 1}}, "weights.half ?"),
         ([1], "body"),
     ],
 )
@@ -111,7 +114,12 @@ async def test_rules_that_cannot_be_are_refused_by_name(
     http: httpx.AsyncClient, world: World, rules: Any, named: str
 ) -> None:
     await world.tell(world.programme())
-    answer = await http.post(URL, params={"dry_run": True}, json=rules, headers=manager())
+    answer = await http.post(
+        URL,
+        params={"dry_run": True},
+        content=json.dumps(rules),
+        headers=manager() | {"Content-Type": "application/json"},
+    )
     assert answer.status_code == 422
     assert named in answer.text
     assert await world.database.pool.fetchval("SELECT count(*) FROM match_runs WHERE dry_run") == 0
@@ -193,7 +201,7 @@ async def test_two_runs_are_compared(http: httpx.AsyncClient, world: World) -> N
     assert told["left"]["coverage"]["department"]["mentees"] == {"one": [6, 6]}
     assert told["right"]["coverage"]["department"]["mentees"] == {"one": [6, 3]}
     # Three mentors on each level: no group is large enough to be told alone.
-    assert told["right"]["coverage"]["level"]["mentors"] == {"others": [6, 3]}
+    assert told["right"]["coverage"]["level"]["mentors"] == {"": [6, 3]}
 
 
 async def test_runs_that_cannot_be_compared_are_refused(
@@ -221,8 +229,13 @@ async def test_runs_that_cannot_be_compared_are_refused(
 
 def test_small_groups_are_told_together_so_that_the_total_gives_nobody_away() -> None:
     groups = {"a": [9, 5], "b": [3, 1], "c": [7, 7]}
-    assert shown(groups, 5) == {"a": [9, 5], "others": [10, 8]}
-    assert shown({"a": [9, 5], "b": [2, 1], "c": [4, 2]}, 5) == {"a": [9, 5], "others": [6, 3]}
+    assert shown(groups, 5) == {"a": [9, 5], "": [10, 8]}
+    assert shown({"a": [9, 5], "b": [2, 1], "c": [4, 2]}, 5) == {"a": [9, 5], "": [6, 3]}
     assert shown({"a": [9, 5], "b": [7, 7]}, 5) == {"a": [9, 5], "b": [7, 7]}
     assert shown({"a": [3, 1]}, 5) == {}
     assert shown({}, 5) == {}
+
+
+def test_a_department_named_others_is_not_taken_for_the_small_ones() -> None:
+    groups = {"others": [9, 5], "a": [3, 1], "b": [4, 2]}
+    assert shown(groups, 5) == {"others": [9, 5], "": [7, 3]}
