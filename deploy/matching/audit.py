@@ -31,7 +31,7 @@ from deploy.matching.people import Named, participant_id
 from services.matching.domain.explanation import reasons_by_number
 from services.matching.domain.instance import Instance, canonical, from_canonical
 from services.matching.domain.people import Person
-from services.matching.domain.problem import all_pairs, market_of, with_locks
+from services.matching.domain.problem import all_pairs, with_locks
 from services.matching.domain.result import Certificate, Prices
 from services.matching.domain.rules import broken_rule
 from services.matching.domain.scoring import fit
@@ -44,7 +44,6 @@ Told = Callable[[str, float], None]
 LARGEST_UNPACKED = 2 * 1024**3
 """Bytes; the input of half a million people takes less."""
 
-_MOST_IN_SUM = 2**62
 _LARGEST = 10_000
 """Of a level, or of minutes."""
 _MOST_SEATS = 100
@@ -87,7 +86,7 @@ def verdict_on_files(folder: Path, given: Input, told: Told) -> Verdict:
     known = Named(named.instance, named.ids | strangers, named.employees)
     found = [
         *_twice(prices),
-        *_verified(named.instance, stated, certificate, _prices(prices), told),
+        *verify(named.instance, stated, certificate, _prices(prices), told),
         *_wrong_claims(named, file),
     ]
     if not strangers:
@@ -109,32 +108,7 @@ def verdict_on_run(path: Path, told: Told) -> Verdict:
         raise BadInputError(path, [(None, f"prices: {describe(error)}")]) from None
     pairs = [StatedPair(each.mentor_id, each.mentee_id, each.score) for each in kept.matches]
     stated = Prices(prices.mentees, prices.mentors)
-    return Verdict(_verified(given, pairs, kept.certificate, stated, told), kept.certificate)
-
-
-def _verified(
-    given: Instance,
-    pairs: list[StatedPair],
-    certificate: Certificate,
-    prices: Prices,
-    told: Told,
-) -> list[str]:
-    if _runs_over(given, prices):
-        return ["prices: are larger than any that prove something"]
-    return verify(given, pairs, certificate, prices, told)
-
-
-def _runs_over(given: Instance, prices: Prices) -> bool:
-    """Whether sums of these prices might not fit into 64 bits, and so prove what is not so."""
-    market = market_of(given)
-    sides = ((given.mentees, prices.mentees), (given.mentors, prices.mentors))
-    highest = sum(max(map(abs, side.values()), default=0) for _, side in sides) + market.most
-    in_all = sum(
-        (2 * market.alone + abs(side.get(person.participant_id, 0))) * max(1, person.free_seats)
-        for people, side in sides
-        for person in people
-    )
-    return in_all + highest * max(1, len(given.mentees)) >= _MOST_IN_SUM
+    return Verdict(verify(given, pairs, kept.certificate, stated, told), kept.certificate)
 
 
 def _ends(pair: PairLine) -> tuple[tuple[Role, str], tuple[Role, str]]:

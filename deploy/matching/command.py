@@ -152,7 +152,7 @@ def verify(
         raise typer.Exit(1)
     of = verdict.certificate
     _out.print(
-        f"everything holds: {of.pairs:,} pairs, objective {of.objective:,.4f} of at most "
+        f"everything holds: pairs {of.pairs:,}, objective {of.objective:,.4f} of at most "
         f"{of.bound:,.4f}, gap {of.gap:.4%}, {of.covered:,} of {of.coverable:,} mentees served",
         highlight=False,
         soft_wrap=True,
@@ -222,7 +222,7 @@ def company(
         write_lines(folder / "people.jsonl", lines(given))
         write_document(folder / "rules.json", rules_of(given))
     _out.print(
-        f"{given.mentors:,} mentors and {given.mentees:,} mentees are in {out}; pair them with\n"
+        f"mentors: {given.mentors:,}, mentees: {given.mentees:,}, in {out}; pair them with\n"
         f"updraft match --participants {out / 'people.jsonl'} --programme {out / 'rules.json'} "
         "--out NEW_FOLDER",
         highlight=False,

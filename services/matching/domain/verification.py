@@ -29,6 +29,10 @@ from services.matching.domain.result import Certificate
 from services.matching.domain.result import Prices as StatedPrices
 from services.matching.domain.rules import broken_rule
 from services.matching.domain.scoring import UNITS_PER_POINT, fit
+from services.matching.domain.words import counted
+
+_MOST_IN_SUM = 2**62
+"""Half of what 64 bits hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,12 @@ def verify(
     told: Told = lambda _, __: None,
 ) -> list[str]:
     """What is not as the result says, in plain words; empty if all of it holds."""
-    found = [*_other_input(given, stated), *_wrong_pairs(given, pairs), *_gaps_in(prices, given)]
+    found = [
+        *_other_input(given, stated),
+        *_wrong_pairs(given, pairs),
+        *_gaps_in(prices, given),
+        *_beyond_sums(prices, given),
+    ]
     if found:
         # What follows would only repeat that the pairs or the prices are others.
         return found
@@ -85,7 +94,10 @@ def _wrong_pairs(given: Instance, pairs: Sequence[StatedPair]) -> Iterator[str]:
     for participant_id, count in taken.items():
         seats = people[participant_id].free_seats
         if count > seats:
-            yield f"participant {participant_id}: is in {count} pairs and has {seats} free seats"
+            yield (
+                f"participant {participant_id}: is in {counted(count, 'pair')} and has "
+                f"{counted(seats, 'free seat')}"
+            )
     for mentor_id, mentee_id in with_locks(given).formed:
         if (mentor_id, mentee_id) not in seen:
             yield f"pair {mentor_id} – {mentee_id}: is locked and was not formed"
@@ -96,6 +108,25 @@ def _gaps_in(prices: StatedPrices, given: Instance) -> Iterator[str]:
         stated: Mapping[UUID, int] = getattr(prices, side)
         if stated.keys() != {person.participant_id for person in people}:
             yield f"prices of {side}: are not those of the {side} of the input"
+
+
+def _beyond_sums(prices: StatedPrices, given: Instance) -> Iterator[str]:
+    """Prices so high that a sum of them could run over, and so prove what is not so."""
+    market = market_of(given)
+    sides = ((given.mentees, prices.mentees), (given.mentors, prices.mentors))
+    highest = [max(map(abs, stated.values()), default=0) for _, stated in sides]
+    # A bound adds up what each seat earns, and the most by which a pair of each mentee gains.
+    earned = sum(
+        (2 * market.alone + abs(stated.get(person.participant_id, 0))) * max(1, person.free_seats)
+        for people, stated in sides
+        for person in people
+    )
+    gained = (sum(highest) + market.most) * max(1, len(given.mentees))
+    if earned + gained >= _MOST_IN_SUM:
+        yield (
+            f"prices: are larger than any that prove something, up to {max(highest)}; "
+            "hand over those that the run found"
+        )
 
 
 def _recomputed(

@@ -37,12 +37,12 @@ _STRONG, _FAIR = 2 / 3, 1 / 3
 
 _RULES = {
     "not_ready": "not ready: enrolment, consent or training is missing, or they take a break",
-    "not_active": "not active employees now",
+    "not_active": "not actively employed now",
     "leaving": "known to leave before the programme ends",
     "repeated": "proposed or paired before",
     "blocked": "kept apart by a wish of either",
-    "level_gap": "too near in level",
-    "chain_unknown": "not placed: managers above either are not known",
+    "level_gap": "without the distance in level that the rules ask for",
+    "chain_unknown": "not to be placed: the managers above one of the two are not known",
     "reporting_line": "in the same reporting line",
     "same_department": "in the same department",
     "no_common_language": "without a common language",
@@ -111,9 +111,10 @@ def _instead(role: Role, other: Alternative | None) -> str:
     cost = (
         "would leave somebody without a partner"
         if other.cost is None
-        else "would cost the programme nothing"
+        # The cost is a bound from below: none is no promise.
+        else "may cost the programme nothing"
         if other.cost == 0
-        else f"would cost the programme {other.cost:.4f} points at least"
+        else f"would cost the programme at least {other.cost:.4f} points"
     )
     return (
         f"Next best for the {role}: {other.participant_id}, {other.score:.4f} points; "
@@ -139,7 +140,7 @@ def left_out_told_to(
     if not changes:
         lines.append("No single change is known that would surely lead to a partner now.")
         if audience == "manager" and remedy.bottleneck is not None:
-            lines.append(f"Nearest are {remedy.nearest} {_RULES[remedy.bottleneck]}.")
+            lines.append(f"The nearest: {remedy.nearest} {_RULES[remedy.bottleneck]}.")
     if audience == "manager" and not_examined:
         lines.append(f"Changes not looked for: {', '.join(not_examined)}.")
     return lines
@@ -158,7 +159,7 @@ def _reasons(audience: Audience, reasons: Mapping[str, int]) -> list[str]:
 def in_words(change: Change, role: Role, audience: Audience = "manager") -> str:
     """A change as a sentence; `role` is that of the person whom it serves."""
     counterpart: Role = "mentor" if role == "mentee" else "mentee"
-    others = f"{change.via} {counterpart}{'s' if change.via > 1 else ''}"
+    others = counted(change.via, counterpart)
     who, whose = ("They", "their") if audience == "manager" else ("You", "your")
     end = f"would have a partner then, by way of {others}."
     match change.kind:
@@ -181,9 +182,9 @@ def in_words(change: Change, role: Role, audience: Audience = "manager") -> str:
             named = "want to learn" if change.field == "wants" else "can offer"
             start = f"If {who.lower()} said that {who.lower()} {named} {change.after} as well"
         case "seat":
+            seats = counted(int(change.after or 0), "seat")
             start = (
-                f"If {counterpart} {change.participant_id} had {change.after} seats "
-                f"instead of {change.before}"
+                f"If {counterpart} {change.participant_id} had {seats} instead of {change.before}"
             )
         case "department":
             start = "If the programme allowed pairs within one department, which is a rule for all"
@@ -198,14 +199,29 @@ def in_words(change: Change, role: Role, audience: Audience = "manager") -> str:
 def bottleneck_in_words(short: Bottleneck) -> str:
     """What a programme is short of, as a sentence for its manager."""
     others = "mentors" if short.role == "mentee" else "mentees"
-    people = f"{short.people} {short.role}{'s' if short.people != 1 else ''}"
-    what = {
-        "topic": f"want {short.name}",
-        "language": f"speak {short.name or 'no language'} and nothing else",
-        "time": f"work {short.name} UTC",
-        "seats": "look for somebody",
+    one = short.people == 1
+    verb, what = {
+        "topic": ("want", short.name),
+        "language": ("speak", f"{short.name or 'no language'} and nothing else"),
+        "time": ("work", f"{short.name} UTC"),
+        "seats": ("look", "for somebody"),
     }[short.kind]
+    does, has = (f"{verb}s", "has") if one else (verb, "have")
     return (
-        f"{people} {what} and have {short.seats} seats; {others} who suit them in this have "
-        f"{short.offered}. {short.left_out} of them are left out."
+        f"{counted(short.people, short.role)} {does} {what} and {has} "
+        f"{counted(short.seats, 'seat')}; {others} who suit them in this have {short.offered}. "
+        f"{_left_out(short)}."
     )
+
+
+def _left_out(short: Bottleneck) -> str:
+    if short.left_out == 0:
+        return "Nobody of them is left out"
+    if short.left_out == short.people:
+        return "They are left out" if short.people == 1 else "All of them are left out"
+    return f"{short.left_out} of them {'is' if short.left_out == 1 else 'are'} left out"
+
+
+def counted(count: int, one: str) -> str:
+    """A number of things, which are more than one but for 1."""
+    return f"{count} {one}{'' if count == 1 else 's'}"

@@ -409,6 +409,43 @@ def test_what_many_want_and_few_offer_is_a_bottleneck_with_its_numbers() -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("short", "told"),
+    [
+        (
+            Bottleneck("topic", "sql", "mentee", 1, 1, 0, 1),
+            (
+                "1 mentee wants sql and has 1 seat; mentors who suit them in this have 0. "
+                "They are left out."
+            ),
+        ),
+        (
+            Bottleneck("language", "de, fr", "mentor", 4, 5, 1, 0),
+            (
+                "4 mentors speak de, fr and nothing else and have 5 seats; "
+                "mentees who suit them in this have 1. Nobody of them is left out."
+            ),
+        ),
+        (
+            Bottleneck("time", "09:00-17:00", "mentor", 2, 1, 0, 1),
+            (
+                "2 mentors work 09:00-17:00 UTC and have 1 seat; "
+                "mentees who suit them in this have 0. 1 of them is left out."
+            ),
+        ),
+        (
+            Bottleneck("seats", "", "mentee", 2, 2, 0, 2),
+            (
+                "2 mentees look for somebody and have 2 seats; "
+                "mentors who suit them in this have 0. All of them are left out."
+            ),
+        ),
+    ],
+)
+def test_a_bottleneck_is_a_sentence_for_one_as_for_many(short: Bottleneck, told: str) -> None:
+    assert bottleneck_in_words(short) == told
+
+
 def test_a_language_or_working_hours_that_cut_many_off_are_bottlenecks() -> None:
     mentors = [person("mentor", number) for number in range(6)]
     french = [person("mentee", number, languages=frozenset({"fr"})) for number in range(2)]
@@ -492,7 +529,7 @@ def test_the_manager_hears_of_alternatives_and_what_they_cost() -> None:
     )
     assert lines[-2] == (
         f"Next best for the mentee: {UUID(int=5)}, 42.5000 points; "
-        "choosing it would cost the programme 3.2500 points at least."
+        "choosing it would cost the programme at least 3.2500 points."
     )
     assert lines[-1] == (
         f"Next best for the mentor: {UUID(int=5)}, 42.5000 points; "
@@ -501,6 +538,14 @@ def test_the_manager_hears_of_alternatives_and_what_they_cost() -> None:
     assert told_to("manager", fit(mentor, mentee, programme(), NOW))[-1] == (
         "No other pair is possible for the mentor."
     )
+
+
+def test_a_bound_of_nothing_is_no_promise_that_the_alternative_costs_nothing() -> None:
+    fits = fit(person("mentor"), person("mentee"), programme(), NOW)
+    free = Alternative(UUID(int=5), 42.5, 0.0)
+    lines = told_to("manager", fits, instead_for_mentee=free, instead_for_mentor=free)
+    for line in lines[-2:]:
+        assert line.endswith("42.5000 points; choosing it may cost the programme nothing.")
 
 
 def test_a_participant_hears_in_their_own_words_and_no_number_that_tells_on_the_other() -> None:
@@ -568,11 +613,15 @@ def test_every_change_is_a_sentence_and_a_participant_hears_only_of_their_own() 
         "by way of 1 mentor."
     )
     assert "which is a rule for all" in in_words(changes[8], "mentee")
+    assert in_words(replace(changes[6], before=0, after=1), "mentee") == (
+        f"If mentor {other} had 1 seat instead of 0, they would have a partner then, "
+        "by way of 1 mentor."
+    )
     assert left_out_told_to(
         "manager", None, Remedy(own, "mentee", (), "capacity", 3), ["seat"]
     ) == [
         "No single change is known that would surely lead to a partner now.",
-        "Nearest are 3 possible, but taken by others.",
+        "The nearest: 3 possible, but taken by others.",
         "Changes not looked for: seat.",
     ]
 

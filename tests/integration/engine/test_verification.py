@@ -115,6 +115,16 @@ def test_other_prices_prove_another_bound(case: Instance, result: Result) -> Non
     assert findings(case, result, prices=Prices(mentees, result.prices.mentors))
 
 
+@pytest.mark.parametrize("price", [2**60, -(2**60), 2**70])
+def test_prices_whose_sums_would_run_over_prove_nothing(
+    price: int, case: Instance, result: Result
+) -> None:
+    mentees = dict.fromkeys(result.prices.mentees, price)
+    (found,) = findings(case, result, prices=Prices(mentees, result.prices.mentors))
+    assert found.startswith("prices: are larger than any that prove something")
+    assert found.endswith("hand over those that the run found")
+
+
 def test_another_input_is_seen(case: Instance, result: Result) -> None:
     other = replace(case, mentors=(replace(case.mentors[0], level=1), *case.mentors[1:]))
     assert any(each.startswith("input") for each in findings(other, result))

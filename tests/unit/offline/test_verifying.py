@@ -74,7 +74,7 @@ def test_an_untouched_run_holds(done: Path) -> None:
     assert certificate["refused_locks"]
     assert lines_of(done, "unmatched")
     (line,) = finished.output.strip().splitlines()
-    assert line.startswith(f"everything holds: {certificate['pairs']} pairs, objective ")
+    assert line.startswith(f"everything holds: pairs {certificate['pairs']}, objective ")
     assert "gap 0.0000%" in line
 
 
