@@ -7,9 +7,10 @@ passed over at once. Words become numbers; lists are laid out one after the othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import chain
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from services.matching.domain.rules import RULES
 from services.matching.domain.scoring import (
     DISTANCE_TENTHS,
     covered_eighths,
+    credit_eighths,
     urgency,
     waited_hours,
 )
@@ -104,29 +106,24 @@ class Features(NamedTuple):
 def features(given: Instance) -> Features:
     """The arrays of an instance; everybody is in, also who may be paired with nobody."""
     programme, mentees = given.programme, given.mentees
-    languages, words = _Numbers(), _Numbers()
+    languages = _Numbers()
     spoken = _bits(given, languages)
     kinds = _Numbers()
     alone = _alone(given.mentors, programme)
-    shut = [bool(rule) or p.free_seats == 0 for rule, p in zip(alone, given.mentors, strict=True)]
-    kind_of = [
-        kinds[(out, *_kind(person))] for out, person in zip(shut, given.mentors, strict=True)
-    ]
+    full = _full(given.mentors)
+    shut = (alone > 0) | full
+    kind_of = list(map(kinds.__getitem__, zip(shut.tolist(), *_kinds(given.mentors), strict=True)))
     column_of, class_start, column_class = _by_kind(kind_of, list(kinds))
-    mentors = [given.mentors[place] for place in column_of]
+    mentors = [given.mentors[place] for place in column_of.tolist()]
     firsts = [mentors[start] for start in class_start[:-1]]
     values = {name: _Numbers([None]) for name in _PLACE}
     kinds_of_place = _Numbers()
-    place_of_column = _ints(kinds_of_place[_place(person, values)] for person in mentors)
+    place_of_column = _ints(map(kinds_of_place.__getitem__, _places_of_work(mentors, values)))
 
-    def both(
-        one: Callable[[Person], Iterable[tuple[Hashable, int]]],
-        other: Callable[[Person], Iterable[tuple[Hashable, int]]],
-    ) -> tuple[Lists, Lists]:
-        words.clear()
-        rows = _lists([[(words[w], v) for w, v in one(person)] for person in mentees])
-        columns = [[(words.get(w), v) for w, v in other(person)] for person in mentors]
-        return rows, _turned(columns, len(words))
+    def both(one: _Ask, other: _Ask) -> tuple[Lists, Lists]:
+        words = _Numbers()
+        rows = _lists(one(mentees), words)
+        return rows, _turned(other(mentors), words)
 
     wants, offered = both(_wanted, _covered)
     offers, wanted = both(_covered, _wanted)
@@ -136,19 +133,19 @@ def features(given: Instance) -> Features:
         column_of=column_of,
         row_alone=_alone(mentees, programme),
         column_alone=alone[column_of],
-        row_full=_flags(person.free_seats == 0 for person in mentees),
-        column_full=_flags(person.free_seats == 0 for person in mentors),
+        row_full=_full(mentees),
+        column_full=full[column_of],
         row_waited=_ints(waited_hours(person, given.now) for person in mentees),
         column_waited=_ints(waited_hours(person, given.now) for person in mentors),
         row_asked=_asked(mentees),
         column_asked=_asked(mentors),
-        row_place=_table([_place(person, values) for person in mentees], len(_PLACE)),
+        row_place=_table(list(_places_of_work(mentees, values)), len(_PLACE)),
         row_level=_ints(person.level or 0 for person in mentees),
         row_level_known=_flags(person.level is not None for person in mentees),
         row_hours=_table([(person.works_from, person.works_until) for person in mentees], 2),
         row_languages=_stacked([spoken[person.languages] for person in mentees], spoken),
         class_start=class_start,
-        class_shut=_flags(shut[column_of[start]] for start in class_start[:-1]),
+        class_shut=shut[column_of[class_start[:-1]]],
         class_level=_ints(person.level or 0 for person in firsts),
         class_level_known=_flags(person.level is not None for person in firsts),
         class_hours=_table([(person.works_from, person.works_until) for person in firsts], 2),
@@ -179,12 +176,13 @@ class _Numbers(dict[Any, int]):
         return number
 
 
-def _kind(person: Person) -> tuple[Any, ...]:
-    return (
-        (person.works_from, person.works_until),
-        -1 if person.level is None else person.level,
-        tuple(sorted(person.languages)),
-    )
+def _kinds(people: Sequence[Person]) -> Iterator[Sequence[Any]]:
+    """Of each person working hours, level, and languages."""
+    # Sets of languages are few, and to sort one takes longer than to look it up.
+    spoken = {languages: tuple(sorted(languages)) for languages in {p.languages for p in people}}
+    yield [(person.works_from, person.works_until) for person in people]
+    yield [-1 if person.level is None else person.level for person in people]
+    yield [spoken[person.languages] for person in people]
 
 
 def _by_kind(
@@ -222,31 +220,77 @@ def _stacked(
     return np.array(some, np.uint64).reshape(-1, count)
 
 
-def _place(person: Person, values: dict[str, _Numbers]) -> tuple[int, ...]:
-    return tuple(values[name][getattr(person, name)] for name in _PLACE)
+def _places_of_work(
+    people: Sequence[Person], values: dict[str, _Numbers]
+) -> Iterator[tuple[int, ...]]:
+    columns = (map(attrgetter(name), people) for name in _PLACE)
+    numbers = (values[name].__getitem__ for name in _PLACE)
+    return zip(*map(map, numbers, columns), strict=True)
 
 
-def _wanted(person: Person) -> list[tuple[str, int]]:
-    return [(topic, urgency(priority)) for topic, priority in person.wants.items()]
+class _Said(NamedTuple):
+    """What each of some people names, and values for all of it, one person's after the other's."""
+
+    names: Sequence[Collection[Hashable]]
+    values: Ints
+
+    @property
+    def start(self) -> NDArray[np.int64]:
+        """Where what each person says begins."""
+        start = np.zeros(len(self.names) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, self.names), np.int64, len(self.names)), out=start[1:])
+        return start
 
 
-def _covered(person: Person) -> Iterable[tuple[str, int]]:
-    return covered_eighths(person).items()
+_Ask: TypeAlias = Callable[[Sequence[Person]], _Said]
 
 
-def _liked(person: Person) -> list[tuple[str, int]]:
-    return [(word, 1) for word in person.interests]
+def _wanted(people: Sequence[Person]) -> _Said:
+    wants = [person.wants for person in people]
+    return _Said(wants, _each(urgency, _values(wants)))
 
 
-def _bosses(person: Person) -> list[tuple[str, int]]:
-    return [(boss, 1) for boss in person.direct_managers]
+def _covered(people: Sequence[Person]) -> _Said:
+    near = [bool(person.near) for person in people]
+    offers = [
+        covered_eighths(p) if some else p.offers for some, p in zip(near, people, strict=True)
+    ]
+    values = _values(offers)
+    by_near = np.repeat(near, [len(each) for each in offers])
+    return _Said(offers, np.where(by_near, values, _each(credit_eighths, values)))
+
+
+def _liked(people: Sequence[Person]) -> _Said:
+    return _once([person.interests for person in people])
+
+
+def _bosses(people: Sequence[Person]) -> _Said:
+    return _once([person.direct_managers for person in people])
+
+
+def _once(names: Sequence[Collection[str]]) -> _Said:
+    return _Said(names, np.ones(sum(map(len, names)), np.int32))
+
+
+def _values(maps: Sequence[Mapping[str, int]]) -> Ints:
+    return _ints(chain.from_iterable(each.values() for each in maps))
+
+
+def _each(rule: Callable[[int], int], values: Ints) -> Ints:
+    """What a rule makes of each value; different ones are few."""
+    different, places = np.unique(values, return_inverse=True)
+    return _ints(map(rule, different.tolist()))[places]
 
 
 def _asked(people: Sequence[Person]) -> Ints:
-    return _ints(
-        max(1, 8 * sum(urgency(priority) for priority in person.wants.values()))
-        for person in people
-    )
+    said = _wanted(people)
+    sums = np.concatenate(([0], np.cumsum(said.values, dtype=np.int64)))
+    asked: Ints = np.maximum(1, 8 * np.diff(sums[said.start])).astype(np.int32)
+    return asked
+
+
+def _full(people: Sequence[Person]) -> NDArray[np.bool_]:
+    return _flags(person.free_seats == 0 for person in people)
 
 
 def _alone(people: Sequence[Person], programme: Programme) -> NDArray[np.uint8]:
@@ -266,57 +310,65 @@ def _alone(people: Sequence[Person], programme: Programme) -> NDArray[np.uint8]:
 
 def _apart(mentees: Sequence[Person], mentors: Sequence[Person]) -> Lists:
     """Pairs in which one names the other, or is the other, with the first rule that they break."""
-    rows_of, columns_of = _places(mentees), _places(mentors)
-    found: list[dict[int, int]] = [{} for _ in mentees]
-
-    def note(row: int, column: int, rule: int) -> None:
-        found[row][column] = min(rule, found[row].get(column, rule))
-
-    for row, mentee in enumerate(mentees):
-        for name, rule in _named(mentee):
-            for column in columns_of.get(name, ()):
-                note(row, column, rule)
-    for column, mentor in enumerate(mentors):
-        for name, rule in _named(mentor):
-            for row in rows_of.get(name, ()):
-                note(row, column, rule)
-    return _lists([sorted(each.items()) for each in found])
+    rows, columns, rules = np.concatenate(
+        [*_naming(mentees, mentors), *(each[[1, 0, 2]] for each in _naming(mentors, mentees))],
+        axis=1,
+    )
+    order = np.lexsort((rules, columns, rows))
+    pairs = rows[order] * len(mentors) + columns[order]
+    order = order[np.diff(pairs, prepend=-1) > 0]
+    start = np.searchsorted(rows[order], np.arange(len(mentees) + 1))
+    return Lists(start, columns[order].astype(np.int32), rules[order].astype(np.int32))
 
 
-def _named(person: Person) -> Iterable[tuple[str, int]]:
-    yield person.employee_id, _NUMBER_OF["reporting_line"]
+def _naming(people: Sequence[Person], others: Sequence[Person]) -> Iterator[NDArray[np.int64]]:
+    """(3, any number): places of people, places of others whom they name or are, and the rule."""
+    ids = _Numbers()
+    named = _once([(other.employee_id,) for other in others])
+    _lists(named, ids)
+    by_id = _turned(named, ids)
     for names, rule in (
-        (person.met, "repeated"),
-        (person.blocks, "blocked"),
-        (person.managers, "reporting_line"),
+        ([(person.employee_id,) for person in people], "reporting_line"),
+        ([person.met for person in people], "repeated"),
+        ([person.blocks for person in people], "blocked"),
+        ([person.managers for person in people], "reporting_line"),
     ):
-        for name in names:
-            yield name, _NUMBER_OF[rule]
+        said = _once(names)
+        numbers = _numbers(said, ids)
+        known = numbers >= 0
+        person = np.repeat(np.arange(len(people)), np.diff(said.start))[known]
+        first = by_id.start[numbers[known]]
+        count = by_id.start[numbers[known] + 1] - first
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        yield np.stack(
+            (
+                np.repeat(person, count),
+                by_id.item[np.repeat(first, count) + within].astype(np.int64),
+                np.full(len(within), _NUMBER_OF[rule]),
+            )
+        )
 
 
-def _places(people: Sequence[Person]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
-    for place, person in enumerate(people):
-        places.setdefault(person.employee_id, []).append(place)
-    return places
+def _lists(said: _Said, words: _Numbers) -> Lists:
+    """Person → numbers of what they name, with values; words get their numbers here."""
+    numbers = map(words.__getitem__, chain.from_iterable(said.names))
+    return Lists(said.start, np.fromiter(numbers, np.int32, len(said.values)), said.values)
 
 
-def _lists(some: Sequence[Sequence[tuple[int, int]]]) -> Lists:
-    start = np.zeros(len(some) + 1, np.int64)
-    np.cumsum([len(each) for each in some], out=start[1:])
-    flat = np.array(list(chain.from_iterable(some)), np.int32).reshape(-1, 2)
-    return Lists(start, np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1]))
+def _turned(said: _Said, words: _Numbers) -> Lists:
+    """Number of a word → who names it, with values; other words are left out."""
+    numbers = _numbers(said, words)
+    people = np.repeat(np.arange(len(said.names), dtype=np.int32), np.diff(said.start))
+    order = np.argsort(numbers, kind="stable")
+    start = np.searchsorted(numbers[order], np.arange(len(words) + 1))
+    order = order[start[0] :]
+    return Lists(start - start[0], people[order], said.values[order])
 
 
-def _turned(some: Sequence[Sequence[tuple[int | None, int]]], count: int) -> Lists:
-    """From item → lists of (number, value) to number → items; numbers that are None are left."""
-    flat = np.array(
-        [(n, item, value) for item, each in enumerate(some) for n, value in each if n is not None],
-        np.int32,
-    ).reshape(-1, 3)
-    flat = flat[np.argsort(flat[:, 0], kind="stable")]
-    start = np.searchsorted(flat[:, 0], np.arange(count + 1))
-    return Lists(start, np.ascontiguousarray(flat[:, 1]), np.ascontiguousarray(flat[:, 2]))
+def _numbers(said: _Said, words: _Numbers) -> Ints:
+    """Of all that is named, -1 for what has no number."""
+    numbers = map(words.get, chain.from_iterable(said.names), repeat(-1))
+    return np.fromiter(numbers, np.int32, len(said.values))
 
 
 def _ints(some: Iterable[int]) -> Ints:
