@@ -291,7 +291,7 @@ async def _talk(worker: Process, given: Assignment, told: Told) -> str | None:
 def main() -> None:
     """Do what standard input says, or warm the kernels."""
     if hasattr(os, "nice"):
-        os.nice(5)  # consumers and health come first
+        os.nice(10)  # consumers and health come first
     if sys.argv[1:] == ["warm"]:
         _solved(_everything(), NO_LIMITS, lambda _, __: None)
         return

@@ -9,6 +9,9 @@ before. The run itself goes through two phases:
 - *solving*: the worker reads the people, pairs them, and stores what it found;
 - *proposing*: the service writes the pairs, and publishes them.
 
+How long the service's main thread was ready to go on, while others had the processors, is told too:
+on a machine that others use, that part of the figures is theirs.
+
 *Idle* is the same service some time before the run and some time after it, when its pairs live. A
 round of the plan is a company: the first is a plain one, the second hardened, and so on.
 """
@@ -22,6 +25,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -56,6 +60,7 @@ _ASKED_PER_SECOND = 20
 _AT_ONCE = 500
 _PATIENCE_SECONDS = 900.0
 _LOOK_SECONDS = 0.05
+_WORST = 20
 
 
 async def measure(plan: Plan) -> Row:
@@ -77,6 +82,16 @@ class _Seen:
     sent: dict[UUID, float] = field(default_factory=dict)
     answers: list[tuple[float, float]] = field(default_factory=list)
     events: list[tuple[float, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """The beginning of a part: when, and what the service's main thread had had until then."""
+
+    moment: float
+    processor_seconds: float
+    waited_seconds: float
+    """Ready to go on, while others had the processors: what is not the service's own doing."""
 
 
 class _Measurement:
@@ -138,7 +153,7 @@ class _Measurement:
                     asyncio.create_task(_ask(http, seen)),
                 ]
                 try:
-                    begins = await self._phases(connection)
+                    begins = await self._phases(connection, service)
                     for task in tasks:
                         if task.done():
                             await task
@@ -199,25 +214,28 @@ class _Measurement:
             },
         )
 
-    async def _phases(self, connection: asyncpg.Connection[Any]) -> dict[str, float]:
-        """Idle, a run, and idle again; returns the moment at which each part began."""
-        begins = {"warming up": time.time()}
-        self._plan.says("warming up")
+    async def _phases(
+        self, connection: asyncpg.Connection[Any], service: Child
+    ) -> dict[str, _Begin]:
+        """Idle, a run, and idle again; returns how each part began."""
+        begins: dict[str, _Begin] = {}
+
+        def begin(part: str) -> None:
+            begins[part] = _Begin(time.time(), *_processor_seconds(service.pid))
+            self._plan.says(part)
+
+        begin("warming up")
         await asyncio.sleep(self._idle_seconds / 4)
-        begins["idle"] = time.time()
-        self._plan.says("idle")
+        begin("idle")
         await asyncio.sleep(self._idle_seconds)
-        begins["solving"] = time.time()
-        self._plan.says("solving")
+        begin("solving")
         await connection.execute("UPDATE match_runs SET at_once = true WHERE state = 'requested'")
         await _until(connection, "programme_version IS NOT NULL")
-        begins["proposing"] = time.time()
-        self._plan.says("proposing")
+        begin("proposing")
         await _until(connection, "state <> 'running'")
-        begins["after"] = time.time()
-        self._plan.says("idle again")
+        begin("idle again")
         await asyncio.sleep(self._idle_seconds)
-        begins["end"] = time.time()
+        begin("end")
         return begins
 
     async def _send(self, people: Sequence[EmployeeUpdated], seen: _Seen) -> None:
@@ -243,41 +261,58 @@ class _Measurement:
             await producer.stop()
 
     def _told(
-        self, seen: _Seen, begins: Mapping[str, float], run: Mapping[str, Any], *, hardened: bool
+        self, seen: _Seen, begins: Mapping[str, _Begin], run: Mapping[str, Any], *, hardened: bool
     ) -> tuple[dict[tuple[str, str, str], float], str]:
         if run["state"] != "completed":
             raise StackError(f"the run came to {run['state']}")
         figures = {}
-        counts = {}
-        for what, taken in zip(_WHAT, (seen.events, seen.answers), strict=True):
-            for phase in _PHASES:
+        details: dict[str, Any] = {"hardened": hardened, **run}
+        for phase in _PHASES:
+            parts = list(_parts(phase, begins))
+            details[phase] = told = {
+                name: round(
+                    sum(getattr(end, name) - getattr(begin, name) for begin, end in parts), 2
+                )
+                for name in _Begin.__slots__
+            }
+            for what, taken in zip(_WHAT, (seen.events, seen.answers), strict=True):
                 within = [
-                    seconds
-                    for begin, end in _parts(phase, begins)
+                    (seconds, moment - begin.moment)
+                    for begin, end in parts
                     for moment, seconds in taken
-                    if begin <= moment < end
+                    if begin.moment <= moment < end.moment
                 ]
-                counts[f"{what}, {phase}"] = len(within)
+                told[f"{what}, number"] = len(within)
+                told[f"{what}, worst and when"] = sorted(within, reverse=True)[:_WORST]
                 for name, share in _PERCENTILES.items():
-                    figures[what, phase, name] = 1000 * percentile(within, share)
-        took = {phase: round(_length(phase, begins), 1) for phase in _PHASES}
-        self._details.append({"hardened": hardened, "took": took, "counts": counts} | dict(run))
-        kind = "hardened" if hardened else "plain"
+                    seconds = percentile([seconds for seconds, _ in within], share)
+                    figures[what, phase, name] = 1000 * seconds
+        self._details.append(details)
+        took = {phase: details[phase]["moment"] for phase in _PHASES}
+        waited = ", ".join(
+            f"{phase} {details[phase]['waited_seconds'] / took[phase]:.0%}" for phase in _PHASES
+        )
         return figures, (
-            f"{kind}, {self._side:,} × {self._side:,}: solving {took['solving']} s, proposing "
-            f"{run['proposed']:,} pairs {took['proposing']} s; the worker's peak "
-            f"{run['peak_memory_mb']:,.0f} MB"
+            f"{'hardened' if hardened else 'plain'}, {self._side:,} × {self._side:,}: solving "
+            f"{took['solving']:.0f} s, proposing {run['proposed']:,} pairs "
+            f"{took['proposing']:.0f} s; the worker's peak {run['peak_memory_mb']:,.0f} MB; "
+            f"the service waited for a processor: {waited}"
         )
 
 
-def _parts(phase: str, begins: Mapping[str, float]) -> Iterator[tuple[float, float]]:
+def _parts(phase: str, begins: Mapping[str, _Begin]) -> Iterator[tuple[_Begin, _Begin]]:
     order = list(begins)
-    for name in ("idle", "after") if phase == "idle" else (phase,):
+    for name in ("idle", "idle again") if phase == "idle" else (phase,):
         yield begins[name], begins[order[order.index(name) + 1]]
 
 
-def _length(phase: str, begins: Mapping[str, float]) -> float:
-    return sum(end - begin for begin, end in _parts(phase, begins))
+def _processor_seconds(pid: int) -> tuple[float, float]:
+    """What a process' main thread has had, and waited for; zeros where Linux does not tell."""
+    try:
+        had, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    except OSError:
+        return 0.0, 0.0
+    return int(had) / 1e9, int(waited) / 1e9
 
 
 async def _ready(service: Child, http: httpx.AsyncClient) -> None:
