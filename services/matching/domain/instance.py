@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
+from io import BytesIO
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -36,12 +37,12 @@ class Instance:
     @cached_property
     def input_hash(self) -> str:
         """SHA-256 of the canonical form."""
-        return hashlib.sha256(canonical(self)).hexdigest()
+        return _hashed(self)
 
     @property
     def state_hash(self) -> str:
         """SHA-256 of the canonical form but for the moment: equal when nothing has changed."""
-        return hashlib.sha256(canonical(replace(self, now=_NO_MOMENT))).hexdigest()
+        return _hashed(replace(self, now=_NO_MOMENT))
 
 
 def instance(
@@ -66,24 +67,22 @@ def instance(
 
 def canonical(given: Instance) -> bytes:
     """The one JSON text of an instance: sorted keys and sets, no spaces."""
-    document = {
-        "now": given.now.isoformat(),
-        "programme": _plain(given.programme),
-        "mentors": [_plain(person) for person in given.mentors],
-        "mentees": [_plain(person) for person in given.mentees],
-        "locked": [[str(mentor), str(mentee)] for mentor, mentee in given.locked],
-        "previous": [[str(mentor), str(mentee)] for mentor, mentee in given.previous],
-    }
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    text = BytesIO()
+    text.writelines(_parts(given))
+    return text.getvalue()
 
 
 def from_canonical(text: bytes) -> Instance:
-    """The instance of a canonical text."""
-    document = json.loads(text)
+    """The instance of a canonical text. Raises ValueError where people are not as they should be.
+
+    Each person is made before the next is read: the plain values of all of them would take several
+    times the memory of the people.
+    """
+    document = json.loads(text, object_hook=_Reader().read)
     return Instance(
         _programme(document["programme"]),
-        tuple(_person(each) for each in document["mentors"]),
-        tuple(_person(each) for each in document["mentees"]),
+        _all_people(document["mentors"]),
+        _all_people(document["mentees"]),
         datetime.fromisoformat(document["now"]),
         *(
             tuple((UUID(mentor), UUID(mentee)) for mentor, mentee in document[pairs])
@@ -92,25 +91,51 @@ def from_canonical(text: bytes) -> Instance:
     )
 
 
-def _plain(given: Programme | Person | Weights) -> dict[str, Any]:
-    values = ((name, getattr(given, name)) for name in _NAMES[type(given)])
-    return {name: _WRITTEN.get(type(value), _by_kind)(value) for name, value in values}
+def _hashed(given: Instance) -> str:
+    found = hashlib.sha256()
+    for part in _parts(given):
+        found.update(part)
+    return found.hexdigest()
 
 
-def _by_kind(value: Any) -> Any:
-    # The database driver has a class of ids of its own.
-    return str(value) if isinstance(value, UUID) else value
+def _parts(given: Instance) -> Iterator[bytes]:
+    """The canonical text bit by bit, so that nobody's plain values outlive their own bit."""
+    before = "{"
+    for name in sorted(_NAMES[Instance]):
+        yield f'{before}"{name}":'.encode()
+        before = ","
+        value = getattr(given, name)
+        if name in ("mentors", "mentees"):
+            yield from _listed(value)
+        else:
+            yield _ENCODER.encode(value).encode()
+    yield b"}"
 
 
-# Looked up by type: there are dozens of values for each of 100,000 people.
-_WRITTEN: dict[type, Callable[[Any], Any]] = {
-    Weights: _plain,
-    frozenset: sorted,
-    UUID: str,
-    date: date.isoformat,
-    datetime: datetime.isoformat,
+def _listed(people: Iterable[Person]) -> Iterator[bytes]:
+    before = b"["
+    for person in people:
+        yield before
+        yield _ENCODER.encode(person).encode()
+        before = b","
+    yield b"[]" if before == b"[" else b"]"
+
+
+def _written(value: Any) -> Any:
+    """What JSON has no kind of its own for."""
+    if isinstance(value, UUID):  # the database driver has a class of ids of its own
+        return str(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, date):  # or a moment
+        return value.isoformat()
+    return {name: getattr(value, name) for name in _NAMES[type(value)]}
+
+
+_NAMES = {
+    kind: [field.name for field in fields(kind)] for kind in (Instance, Programme, Person, Weights)
 }
-_NAMES = {kind: [field.name for field in fields(kind)] for kind in (Programme, Person, Weights)}
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_written)
 
 
 def _programme(plain: dict[str, Any]) -> Programme:
@@ -125,18 +150,58 @@ def _programme(plain: dict[str, Any]) -> Programme:
     )
 
 
+class _Reader:
+    """Makes people of plain values; what many of them share takes memory once."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, str] = {}
+        self._numbers: dict[int, int] = {}
+        self._sets: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def read(self, plain: dict[str, Any]) -> Any:
+        """The person of an object that is one, any other object as it is."""
+        # In a canonical text nothing but a person has an object of this name in it.
+        return self._person(plain) if isinstance(plain.get("near"), dict) else plain
+
+    def _person(self, plain: dict[str, Any]) -> Person:
+        if plain.keys() != _OF_PERSON:
+            raise ValueError(_NO_PERSON)
+        for name, value in plain.items():
+            if type(value) is str:
+                plain[name] = self._word(value)
+            elif type(value) is int:
+                plain[name] = self._numbers.setdefault(value, value)
+        for name in _SETS:
+            plain[name] = self._set(tuple(plain[name]))
+        for topic, word in plain["offered_as"].items():
+            plain["offered_as"][topic] = self._word(word)
+        for topic, (word, share) in plain["near"].items():
+            plain["near"][topic] = (self._word(word), share)
+        leaves_on, since = plain["leaves_on"], plain["waiting_since"]
+        plain["participant_id"] = UUID(plain["participant_id"])
+        plain["leaves_on"] = _day(leaves_on) if leaves_on else None
+        plain["waiting_since"] = _moment(since) if since else None
+        return Person(**plain)
+
+    def _word(self, word: str) -> str:
+        return self._words.setdefault(word, word)
+
+    def _set(self, words: tuple[str, ...]) -> frozenset[str]:
+        found = self._sets.get(words)
+        if found is None:
+            found = self._sets[words] = frozenset(map(self._word, words))
+        return found
+
+
 _SETS = ("direct_managers", "managers", "languages", "interests", "blocks", "met")
+_OF_PERSON = set(_NAMES[Person])
+_NO_PERSON = "a person has other fields than the canonical form"
+_day = lru_cache(maxsize=10_000)(date.fromisoformat)
+_moment = lru_cache(maxsize=10_000)(datetime.fromisoformat)
 
 
-def _person(plain: dict[str, Any]) -> Person:
-    leaves_on, since = plain["leaves_on"], plain["waiting_since"]
-    return Person(
-        **plain
-        | {name: frozenset(plain[name]) for name in _SETS}
-        | {
-            "participant_id": UUID(plain["participant_id"]),
-            "near": {topic: (word, share) for topic, (word, share) in plain["near"].items()},
-            "leaves_on": date.fromisoformat(leaves_on) if leaves_on else None,
-            "waiting_since": datetime.fromisoformat(since) if since else None,
-        }
-    )
+def _all_people(read: Iterable[Any]) -> tuple[Person, ...]:
+    people = tuple(read)
+    if not all(isinstance(each, Person) for each in people):
+        raise ValueError(_NO_PERSON)
+    return people
