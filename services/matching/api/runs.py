@@ -247,8 +247,9 @@ async def list_pairs(
 async def approve_pairs(run_id: UUID, approval: Approval, tx: Tx, who: Manager) -> ApprovalTaken:
     """Have pairs proposed that a run with `review` found, and drop the others.
 
-    Each is checked by every rule once more; what does not hold by then is told as its fate. A pair
-    that is dropped may be found by a later run, unless the two are locked apart.
+    Each is checked by every rule once more; what does not hold by then is told as its fate. Where
+    the programme's approval is the manager's, the pairs are formed at once: this was their yes. A
+    pair that is dropped may be found by a later run, unless the two are locked apart.
     """
     run = await _known(tx, run_id)
     couples = None
