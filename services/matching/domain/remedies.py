@@ -218,7 +218,15 @@ def _found(
     side: _People, people: Sequence[Person], programme: Programme, *, many: bool
 ) -> Iterable[Openings]:
     """What each of some people would need to be possible for counterparts with a seat left."""
-    able = [place for place, each in enumerate(side.counterparts) if not _lacks(each, programme)]
+    held = {place for holds in side.held.values() for place in holds}
+    able = [
+        place
+        for place, (each, left) in enumerate(
+            zip(side.counterparts, side.seats_left.tolist(), strict=True)
+        )
+        # Who is full by pairs that live already is out of reach.
+        if (left > 0 or place in held) and not _lacks(each, programme)
+    ]
     places = {place: number for number, place in enumerate(able)}
     left = [places[place] for place in able if side.seats_left[place] > 0]
     if not (people and left):
