@@ -27,6 +27,8 @@ from services.matching.domain.scoring import (
 )
 
 Longs = NDArray[np.int64]
+Narrow = NDArray[np.int16] | Ints
+"""Half as wide wherever that is wide enough: the loops wait for memory."""
 
 _DAY = 1440
 _TENTHS = np.array(list(DISTANCE_TENTHS.values()), np.int64)
@@ -39,6 +41,8 @@ _LANGUAGE = _NUMBERS["no_common_language"]
 _OVERLAP = _NUMBERS["time_overlap"]
 _TOPIC = _NUMBERS["no_wanted_topic"]
 _CAPACITY = _NUMBERS["capacity"]
+_MANY = 16
+"""A thing that one column in so many answers to is added up over all columns, many at once."""
 NO_RULE = 16
 """More than any rule's number, and a power of two."""
 
@@ -70,8 +74,18 @@ class Favour(NamedTuple):
     """... are worth so many more."""
 
 
+class Answers(NamedTuple):
+    """Which columns answer to a thing, and how much: listed, and in full if they are many."""
+
+    few: Lists
+    many: NDArray[np.int8]
+    """(things that many answer to, columns)."""
+    many_at: Ints
+    """Where each thing is among those that many answer to; -1 where it is not."""
+
+
 class Tables(NamedTuple):
-    """Points of factors whose values are few: to be looked up rather than worked out."""
+    """What is looked up rather than worked out: points of factors whose values are few, columns."""
 
     interests: Ints
     """By shared interests, up to enough of them."""
@@ -79,8 +93,13 @@ class Tables(NamedTuple):
     """By the hours that both have waited."""
     taught: Ints
     """By the eighths that the mentee covers of what a mentor wants, from `taught_start` on."""
-    taught_start: Ints
+    taught_start: Narrow
     """Where the points of each column's mentor start."""
+    column_waited: Narrow
+    column_place: Narrow
+    offered: Answers
+    wanted: Answers
+    liked: Answers
 
 
 class Case(NamedTuple):
@@ -95,9 +114,9 @@ class Case(NamedTuple):
 class Scratch(NamedTuple):
     """Room for one row at a time; a thread has its own."""
 
-    given: Ints
-    taught: Ints
-    shared: Ints
+    given: Narrow
+    taught: Narrow
+    shared: Narrow
     places: Ints
     covering: Ints
     columns: Ints
@@ -137,24 +156,40 @@ def tables(f: Features, rules: Rules) -> Tables:
             np.int32,
         ),
         np.array(taught, np.int32),
-        np.array([starts[asked] for asked in f.column_asked.tolist()], np.int32),
+        _narrow(np.array([starts[asked] for asked in f.column_asked.tolist()], np.int32)),
+        _narrow(f.column_waited),
+        _narrow(f.place_of_column),
+        *(_answers(each, len(f.column_of)) for each in (f.offered, f.wanted, f.liked)),
     )
 
 
-def scratch(f: Features) -> Scratch:
+def _narrow(numbers: Ints, most: int = 0) -> Narrow:
+    wide = max(most, int(numbers.max(initial=0))) >= 2**15
+    return numbers if wide else numbers.astype(np.int16)
+
+
+def _answers(few: Lists, columns: int) -> Answers:
+    things = np.flatnonzero(np.diff(few.start) * _MANY > columns)
+    many = np.zeros((len(things), columns), np.int8)
+    many_at = np.full(len(few.start) - 1, -1, np.int32)
+    for place, thing in enumerate(things.tolist()):
+        listed = slice(few.start[thing], few.start[thing + 1])
+        many[place, few.item[listed]] = few.value[listed]
+        many_at[thing] = place
+    return Answers(few, many, many_at)
+
+
+def scratch(f: Features, tables: Tables) -> Scratch:
     """Room for the rows of these features."""
     columns = len(f.column_of)
     most_asked = int(f.row_asked.max(initial=1))
-    most = max(
-        most_asked, int(f.column_asked.max(initial=1)), int(np.diff(f.likes.start).max(initial=0))
-    )
+    most = max(most_asked, len(tables.taught), int(np.diff(f.likes.start).max(initial=0)))
 
     def room(size: int) -> Ints:
         return np.zeros(size, np.int32)
 
-    def sums() -> Ints:
-        # Half as wide wherever that is wide enough: the loops wait for memory.
-        return np.zeros(columns, np.int16 if most < 2**15 else np.int32)
+    def sums() -> Narrow:
+        return _narrow(np.zeros(columns, np.int32), most)
 
     return Scratch(
         given=sums(),
@@ -173,12 +208,18 @@ def _points(weight: float, value: float) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _add(names: Lists, answers: Lists, row: int, sums: Ints) -> None:
+def _add(names: Lists, answers: Answers, row: int, sums: Narrow) -> None:
     """Add up, for each column, what it answers to the things that a row names."""
+    few, many = answers.few, answers.many
     for n in range(names.start[row], names.start[row + 1]):
         thing, weight = names.item[n], names.value[n]
-        for a in range(answers.start[thing], answers.start[thing + 1]):
-            sums[np.uint64(answers.item[a])] += weight * answers.value[a]
+        place = answers.many_at[thing]
+        if place >= 0:
+            for column in range(len(sums)):
+                sums[column] += weight * many[place, column]
+        else:
+            for a in range(few.start[thing], few.start[thing + 1]):
+                sums[np.uint64(few.item[a])] += weight * few.value[a]
 
 
 @njit(cache=True, nogil=True)
@@ -223,17 +264,17 @@ def score_row(case: Case, row: int, s: Scratch) -> int:
     if f.row_alone[row] or f.row_full[row] or not f.row_level_known[row]:
         return 0
     s.given[:] = 0
-    _add(f.wants, f.offered, row, s.given)
+    _add(f.wants, tables.offered, row, s.given)
     for n in range(f.apart.start[row], f.apart.start[row + 1]):
         s.given[f.apart.item[n]] = 0
     for n in range(f.bosses.start[row], f.bosses.start[row + 1]):
         boss = f.bosses.item[n]
         for a in range(f.teams.start[boss], f.teams.start[boss + 1]):
             s.given[f.teams.item[a]] = 0
-    s.taught[:] = 0
-    _add(f.offers, f.wanted, row, s.taught)
+    s.taught[:] = tables.taught_start
+    _add(f.offers, tables.wanted, row, s.taught)
     s.shared[:] = 0
-    _add(f.likes, f.liked, row, s.shared)
+    _add(f.likes, tables.liked, row, s.shared)
     _score_places(f, rules, row, s.places)
     asked = f.row_asked[row]
     for eighths in range(asked + 1):
@@ -251,19 +292,20 @@ def score_row(case: Case, row: int, s: Scratch) -> int:
             rules.time_overlap, min(minutes, FULL_OVERLAP_MINUTES) / FULL_OVERLAP_MINUTES
         ) + _points(rules.level_gap, 1 / (1 + abs(gap - rules.target_gap)))
         for column in range(np.uint64(f.class_start[kind]), np.uint64(f.class_start[kind + 1])):
-            given = np.uint64(s.given[column])
-            of_place = s.places[np.uint64(f.place_of_column[column])]
+            of_place = s.places[np.uint64(tables.column_place[column])]
             # Written in any case, and kept by counting on: quicker than a guess which way it goes.
             s.columns[np.uint64(count)] = column
-            s.units[np.uint64(count)] = (
-                of_kind
-                + of_place
-                + s.covering[given]
-                + tables.interests[np.uint64(min(s.shared[column], ENOUGH_INTERESTS))]
-                + tables.taught[np.uint64(tables.taught_start[column] + s.taught[column])]
-                + tables.waiting[np.uint64(waited + f.column_waited[column])]
-            )
-            count += (given > 0) & (of_place >= 0)
+            s.units[np.uint64(count)] = of_kind + of_place
+            count += (s.given[column] > 0) & (of_place >= 0)
+    # The rest is worked out only for those who are left: where little fits, they are few.
+    for n in range(count):
+        place = np.uint64(s.columns[n])
+        s.units[n] += (
+            s.covering[np.uint64(s.given[place])]
+            + tables.interests[np.uint64(min(s.shared[place], ENOUGH_INTERESTS))]
+            + tables.taught[np.uint64(s.taught[place])]
+            + tables.waiting[np.uint64(waited + tables.column_waited[place])]
+        )
     return count
 
 
@@ -410,7 +452,7 @@ def price_rows(
 
 
 @njit(cache=True, nogil=True)
-def _bar(f: Features, row: int, barred: Ints) -> None:
+def _bar(f: Features, row: int, barred: Narrow) -> None:
     """Write the rule by which each column must not meet a row for who they are."""
     barred[:] = NO_RULE
     for n in range(f.apart.start[row], f.apart.start[row + 1]):
@@ -480,7 +522,7 @@ def count_reasons(
     f, rules = case.features, case.rules
     for row in range(start, stop):
         s.given[:] = 0
-        _add(f.wants, f.offered, row, s.given)
+        _add(f.wants, case.tables.offered, row, s.given)
         barred = s.taught
         _bar(f, row, barred)
         of_row = f.row_alone[row] if f.row_alone[row] else NO_RULE

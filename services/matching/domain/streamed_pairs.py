@@ -39,7 +39,7 @@ class StreamedPairs:
             kernels.Favour(self._by_row(kept), floor.units, floor.bonus),
         )
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        self._scratch = [kernels.scratch(self._features) for _ in range(threads)]
+        self._scratch = [kernels.scratch(self._features, self._case.tables) for _ in range(threads)]
 
     def candidates(self) -> Edges:
         """The best of each mentee and the best of each mentor."""
