@@ -120,6 +120,10 @@ def understood(people: Iterable[Person], nearness: Nearness | None = None) -> li
 _OTHER: dict[Role, Role] = {"mentor": "mentee", "mentee": "mentor"}
 
 
+# People say the same words again and again: each is looked at once and kept in memory once.
+_word = lru_cache(maxsize=65_536)(plain)
+
+
 @lru_cache(maxsize=65_536)
 def _topic(word: str) -> str:
     return vocabulary().topic(word) or word
@@ -131,7 +135,7 @@ def _in_topics(person: Person) -> Person:
     best_first = sorted(person.offers.items(), key=lambda offer: (-offer[1], offer[0]))
     own: dict[str, tuple[int, str]] = {}
     for word, level in best_first:
-        own.setdefault(_topic(plain(word)), (level, plain(word)))
+        own.setdefault(_topic(_word(word)), (level, _word(word)))
     offers = dict(own)
     for topic, (level, word) in own.items():
         for wider in broader.get(topic, ()):
@@ -139,7 +143,7 @@ def _in_topics(person: Person) -> Person:
                 offers[wider] = (level, word)
     wants: dict[str, int] = {}
     for word, priority in person.wants.items():
-        topic = _topic(plain(word))
+        topic = _topic(_word(word))
         wants[topic] = min(priority, wants.get(topic, priority))
     return replace(
         person,

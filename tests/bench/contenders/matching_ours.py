@@ -6,15 +6,17 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
-from deploy.matching.company import instance_of
 from services.matching.domain import engine, problem
-from services.matching.domain.instance import Instance, from_canonical
+from services.matching.domain.instance import Instance, from_canonical, instance
 from services.matching.domain.market import Proof, proof
+from services.matching.domain.people import Person, Programme
 from services.matching.domain.problem import all_pairs
 from services.matching.domain.result import Result
 from tests.bench.peers.stopwatch import Stopwatch, contend, peak_mb
@@ -94,8 +96,28 @@ def warm_up() -> None:
     usual = problem.MOST_IN_A_TABLE
     for most in (usual, -1):
         problem.MOST_IN_A_TABLE = most
-        engine.solve(instance_of(mentors=60, mentees=50))
+        engine.solve(_a_few())
     problem.MOST_IN_A_TABLE = usual
+
+
+def _a_few() -> Instance:
+    """Made by hand: to load what makes companies takes memory that a run does not need."""
+    programme = Programme(UUID(int=0), 1, True, date(2026, 3, 1), date(2026, 9, 1))
+    people = [
+        Person(
+            UUID(int=number),
+            f"E{number}",
+            "mentee" if number % 2 else "mentor",
+            level=1 + number % 7,
+            department=f"D{number % 5}",
+            languages=frozenset({"en"}),
+            offers={"ai": 1 + number % 5},
+            wants={"ai": 1},
+            interests=frozenset({"chess"}),
+        )
+        for number in range(110)
+    ]
+    return instance(programme, people, datetime(2026, 3, 1, tzinfo=UTC))
 
 
 def pair(task: dict[str, Any]) -> dict[str, Any]:
