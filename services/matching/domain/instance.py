@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from services.matching.domain.people import Person, Programme, Weights
 Pairs: TypeAlias = tuple[tuple[UUID, UUID], ...]
 """Mentor and mentee by participant id, ascending."""
 
-_NO_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
+_NO_MOMENT = b'"0001-01-01T00:00:00+00:00"'
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,24 @@ class Instance:
     """These were formed or proposed before and may be again; the programme's stickiness says how
     much it is worth to keep to them."""
 
-    @cached_property
+    @property
     def input_hash(self) -> str:
         """SHA-256 of the canonical form."""
-        return _hashed(self)
+        return self._hashes[0]
 
     @property
     def state_hash(self) -> str:
         """SHA-256 of the canonical form but for the moment: equal when nothing has changed."""
-        return _hashed(replace(self, now=_NO_MOMENT))
+        return self._hashes[1]
+
+    @cached_property
+    def _hashes(self) -> tuple[str, str]:
+        # Both at once: to write the text takes many times as long as to hash it.
+        of_all, of_state = hashlib.sha256(), hashlib.sha256()
+        for name, part in _parts(self):
+            of_all.update(part)
+            of_state.update(_NO_MOMENT if name == "now" else part)
+        return of_all.hexdigest(), of_state.hexdigest()
 
 
 def instance(
@@ -68,7 +77,7 @@ def instance(
 def canonical(given: Instance) -> bytes:
     """The one JSON text of an instance: sorted keys and sets, no spaces."""
     text = BytesIO()
-    text.writelines(_parts(given))
+    text.writelines(part for _, part in _parts(given))
     return text.getvalue()
 
 
@@ -91,32 +100,27 @@ def from_canonical(text: bytes) -> Instance:
     )
 
 
-def _hashed(given: Instance) -> str:
-    found = hashlib.sha256()
-    for part in _parts(given):
-        found.update(part)
-    return found.hexdigest()
+def _parts(given: Instance) -> Iterator[tuple[str, bytes]]:
+    """The canonical text bit by bit, so that nobody's plain values outlive their own bit.
 
-
-def _parts(given: Instance) -> Iterator[bytes]:
-    """The canonical text bit by bit, so that nobody's plain values outlive their own bit."""
+    With each bit of a field's value comes its name.
+    """
     before = "{"
     for name in sorted(_NAMES[Instance]):
-        yield f'{before}"{name}":'.encode()
+        yield "", f'{before}"{name}":'.encode()
         before = ","
         value = getattr(given, name)
         if name in ("mentors", "mentees"):
-            yield from _listed(value)
+            yield from ((name, part) for part in _listed(value))
         else:
-            yield _ENCODER.encode(value).encode()
-    yield b"}"
+            yield name, _ENCODER.encode(value).encode()
+    yield "", b"}"
 
 
 def _listed(people: Iterable[Person]) -> Iterator[bytes]:
     before = b"["
     for person in people:
-        yield before
-        yield _ENCODER.encode(person).encode()
+        yield before + _ENCODER.encode(person).encode()
         before = b","
     yield b"[]" if before == b"[" else b"]"
 

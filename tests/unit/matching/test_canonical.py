@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -80,3 +81,15 @@ def test_people_with_other_fields_are_not_read(change: Callable[[dict[str, Any]]
     change(document)
     with pytest.raises(ValueError, match="a person has other fields than the canonical form"):
         from_canonical(json.dumps(document).encode())
+
+
+def test_the_text_is_written_once_for_both_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = crowd(7, 12, 9)
+    beginning = replace(case, now=datetime(1, 1, 1, tzinfo=UTC)).input_hash
+    assert case.state_hash == beginning
+
+    def written(_: object) -> None:
+        raise AssertionError("the text is written anew")
+
+    monkeypatch.setattr("services.matching.domain.instance._parts", written)
+    assert case.input_hash != beginning
