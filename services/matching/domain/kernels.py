@@ -389,12 +389,15 @@ def find_candidates(
     """Offer each admissible pair of these rows to the best of its row and of its column."""
     for row in range(start, stop):
         count = value_row(case, row, s)
+        # The bars are looked up as seldom as can be: hardly any pair passes one.
+        bar = of_rows.bar[row]
         for n in range(count):
-            column, units = s.columns[n], s.units[n]
-            if units > of_rows.bar[row]:
-                _offer(of_rows, row, units, column)
-            if units > of_columns.bar[column]:
-                _offer(of_columns, column, units, row)
+            units = s.units[n]
+            if units > bar:
+                _offer(of_rows, row, units, s.columns[n])
+                bar = of_rows.bar[row]
+            if units > of_columns.bar[np.uint64(s.columns[n])]:
+                _offer(of_columns, s.columns[n], units, row)
 
 
 @njit(cache=True, nogil=True)
@@ -434,11 +437,12 @@ def price_rows(
     for row in range(start, stop):
         count = value_row(case, row, s)
         first, last = chosen.start[row], chosen.start[row + 1]
+        price, bar = row_price[row], of_rows.bar[row]
         for n in range(count):
             column = s.columns[n]
-            gain = s.units[n] - row_price[row] - column_price[column]
-            near_row = gain > of_rows.bar[row]
-            near_column = gain > of_columns.bar[column]
+            gain = s.units[n] - price - column_price[np.uint64(column)]
+            near_row = gain > bar
+            near_column = gain > of_columns.bar[np.uint64(column)]
             if not (gain > 0 or near_row or near_column):
                 continue
             if _is_among(chosen.item, first, last, column):
@@ -447,6 +451,7 @@ def price_rows(
                 _offer(gains, row, gain, column)
             if near_row:
                 _offer(of_rows, row, gain, column)
+                bar = of_rows.bar[row]
             if near_column:
                 _offer(of_columns, column, gain, row)
 
