@@ -10,8 +10,8 @@ from uuid import UUID
 
 from services.matching.domain.hours import overlap_minutes
 from services.matching.domain.instance import Instance
+from services.matching.domain.openings import answering_topics
 from services.matching.domain.people import Person, Programme, Role
-from services.matching.domain.scoring import covered_eighths
 
 Shortage: TypeAlias = Literal["topic", "language", "time", "seats"]
 
@@ -51,10 +51,10 @@ class _Group:
     seats: int = 0
     left_out: int = 0
 
-    def add(self, person: Person, left: Collection[UUID]) -> None:
+    def add(self, seats: int, left_out: int) -> None:
         self.people += 1
-        self.seats += person.free_seats
-        self.left_out += person.participant_id in left
+        self.seats += seats
+        self.left_out += left_out
 
 
 def bottlenecks(given: Instance, left: Collection[UUID]) -> tuple[Bottleneck, ...]:
@@ -100,11 +100,13 @@ def _topics(
     wanted: dict[str, _Group] = defaultdict(_Group)
     offered: dict[str, int] = defaultdict(int)
     for person in mentees:
+        alone = person.participant_id in left
         for topic in person.wants:
-            wanted[topic].add(person, left)
+            wanted[topic].add(person.free_seats, alone)
     for person in mentors:
-        for topic in covered_eighths(person):
-            offered[topic] += person.free_seats
+        seats = person.free_seats
+        for topic in answering_topics(person):
+            offered[topic] += seats
     for topic, group in wanted.items():
         yield _bottleneck("topic", topic, "mentee", group, offered[topic])
 
@@ -154,7 +156,7 @@ def _grouped(
 ) -> dict[K, _Group]:
     groups: dict[K, _Group] = defaultdict(_Group)
     for person in people:
-        groups[key(person)].add(person, left)
+        groups[key(person)].add(person.free_seats, person.participant_id in left)
     return groups
 
 

@@ -91,7 +91,7 @@ def _solve(given: Instance, asked: float, enough: Callable[[], bool], told: Told
     market = market_of(rest)
     pairs = all_pairs(rest, told)
     found = _search(pairs, market, asked, enough, told)
-    matches = [*_locked_matches(given, locks.formed), *_matches(rest, market, found)]
+    matches = [*_locked_matches(given, locks.formed), *_matches(rest, found)]
     matches.sort(key=lambda match: (-match.fit.score, match.mentor_id, match.mentee_id))
     unmatched = _unmatched(rest, pairs, found.chosen)
     told("changes", 0.0)
@@ -171,9 +171,10 @@ def _locked_matches(given: Instance, locked: Iterable[tuple[UUID, UUID]]) -> lis
     ]
 
 
-def _matches(given: Instance, market: Market, found: _Found) -> list[Match]:
+def _matches(given: Instance, found: _Found) -> list[Match]:
     chosen, pricing, prices = found.chosen, found.pricing, found.prices
     floor, kept = floor_of(given), kept_of(given)
+    excess, unproven = pricing.excess, found.proof.bound - found.proof.objective
     bonus = {
         (row, column): units
         for row, column, units in zip(
@@ -185,11 +186,13 @@ def _matches(given: Instance, market: Market, found: _Found) -> list[Match]:
         worth = gain + int(prices.mentee[row]) + int(prices.mentor[column])
         worth -= bonus.get((row, column), 0)
         units = worth - floor.bonus if worth >= floor.units + floor.bonus else worth
-        cost = max(0, -gain)
+        # No pairs with this one are worth more than the bound less what it loses at the prices.
+        cost = max(0, int(excess[row]) - gain - unproven)
         return Alternative(
             person.participant_id,
             units / UNITS_PER_POINT,
-            cost / UNITS_PER_POINT if cost < market.alone else None,
+            # Whoever loses more than all pairs are worth loses somebody's partner.
+            cost / UNITS_PER_POINT if cost <= found.proof.objective else None,
         )
 
     def for_mentee(row: int) -> Alternative | None:

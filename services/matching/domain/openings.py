@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from services.matching.domain.changes import MOST_MINUTES, STEP_MINUTES
 from services.matching.domain.people import Person, Programme, Role
 from services.matching.domain.rules import RULES, broken_rule
-from services.matching.domain.scoring import covered_eighths
 
 MOST_STEPS = MOST_MINUTES // STEP_MINUTES
 _DAY = 1440
@@ -82,7 +81,9 @@ def reachable(side: Side, left: Collection[int], held: Sequence[Collection[int]]
 
 def answering_topics(person: Person) -> Collection[str]:
     """What somebody of the other role may name so that the two have a topic."""
-    return (covered_eighths(person) if person.role == "mentor" else person.wants).keys()
+    if person.role == "mentee":
+        return person.wants.keys()
+    return person.offers.keys() | person.near.keys() if person.near else person.offers.keys()
 
 
 def steps_needed(person: Person, other: Person, programme: Programme) -> tuple[int, int]:

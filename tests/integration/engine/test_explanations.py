@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.matching.company import instance_of
 from services.matching.domain import opening_kernels, openings, problem
 from services.matching.domain.bottlenecks import Bottleneck, bottlenecks
 from services.matching.domain.changes import Change, Kind, Remedy, changed, smallest_first
@@ -538,6 +539,34 @@ def test_the_manager_hears_of_alternatives_and_what_they_cost() -> None:
     assert told_to("manager", fit(mentor, mentee, programme(), NOW))[-1] == (
         "No other pair is possible for the mentor."
     )
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.9])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_choosing_an_alternative_costs_at_least_what_is_stated(seed: int, gap: float) -> None:
+    case = instance_of(mentors=24, mentees=20, seed=seed)
+    with _stored(pairs=False), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("services.matching.domain.streamed_pairs._CANDIDATES", 2)
+        result = solve(case, gap=gap)
+    found = result.certificate
+    assert (found.gap > 0) == (gap > 0)
+    stated = [
+        (other.cost, (mentor_id or other.participant_id, mentee_id or other.participant_id))
+        for match in result.matches
+        for other, mentor_id, mentee_id in (
+            (match.instead_for_mentee, None, match.mentee_id),
+            (match.instead_for_mentor, match.mentor_id, None),
+        )
+        if other is not None and other.cost != 0
+    ]
+    assert stated or gap
+    for cost, pair in stated:
+        forced = solve(replace(case, locked=(pair,))).certificate
+        lost = found.covered + found.covered_mentors - forced.covered - forced.covered_mentors
+        if cost is None:
+            assert lost > 0
+        elif lost == 0:
+            assert forced.objective <= found.objective - cost + 1e-6
 
 
 def test_a_bound_of_nothing_is_no_promise_that_the_alternative_costs_nothing() -> None:
