@@ -37,12 +37,12 @@ _STRONG, _FAIR = 2 / 3, 1 / 3
 
 _RULES = {
     "not_ready": "not ready: enrolment, consent or training is missing, or they take a break",
-    "not_active": "not actively employed now",
-    "leaving": "known to leave before the programme ends",
+    "not_active": "not possible: one of the two is not in active employment now",
+    "leaving": "not possible: one of the two is known to leave before the programme ends",
     "repeated": "proposed or paired before",
     "blocked": "kept apart by a wish of either",
     "level_gap": "without the distance in level that the rules ask for",
-    "chain_unknown": "not to be placed: the managers above one of the two are not known",
+    "chain_unknown": "not possible: the managers above one of the two are not known",
     "reporting_line": "in the same reporting line",
     "same_department": "in the same department",
     "no_common_language": "without a common language",

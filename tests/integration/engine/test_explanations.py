@@ -617,6 +617,13 @@ def test_a_participant_never_hears_that_somebody_blocked_declined_or_leaves() ->
     assert len(left_out_told_to("manager", left, None)) == len(RULES)
 
 
+@pytest.mark.parametrize("rule", ["not_active", "leaving", "chain_unknown"])
+def test_what_may_hold_of_either_is_not_said_of_the_counterparts(rule: str) -> None:
+    (line,) = left_out_told_to("manager", Unmatched(UUID(int=1), "mentor", {rule: 146}), None)
+    assert line.startswith("146 not possible: ")
+    assert "one of the two" in line
+
+
 def test_every_change_is_a_sentence_and_a_participant_hears_only_of_their_own() -> None:
     own, other = UUID(int=1), UUID(int=2)
     changes = [
