@@ -245,11 +245,16 @@ def _given(path: Path, text: bytes) -> Instance:
         raise BadInputError(path, [(None, f"input: {describe(error)}")]) from None
     except ValueError:
         raise BadInputError(path, [(None, "input: is not JSON that is read here")]) from None
-    # Not what was validated: that has floats where the text has whole numbers.
-    given = from_canonical(text)
+    otherwise = BadInputError(
+        path, [(None, "input: is not in its canonical form; send what the service answered")]
+    )
+    try:
+        # Not what was validated: that has floats where the text has whole numbers.
+        given = from_canonical(text)
+    except (ValueError, KeyError, TypeError):
+        raise otherwise from None
     if canonical(given) != text or not _is_sound(given):
-        reason = "input: is not in its canonical form; send what the service answered"
-        raise BadInputError(path, [(None, reason)])
+        raise otherwise
     return given
 
 

@@ -44,7 +44,7 @@ class _Network:
         # The library wants arcs in the order of their ends. Two arcs each lead from a person to
         # the sink, the cheaper first: the order that the library keeps and fills them in.
         order = np.lexsort((edges.mentor, edges.mentee))
-        self._order = order
+        self._order = order.astype(np.int32)
         arcs = (
             (edges.mentee[order], rows + edges.mentor[order], 1, self._most - edges.units[order]),
             (row, self._sink, mentees.free - one_row, unused),
@@ -53,21 +53,24 @@ class _Network:
             (column, self._sink, mentors.free - one_column, self._dearest),
         )
         parts = [np.broadcast_arrays(*arc) for arc in arcs]
-        start, end, self._capacity, self._cost = (
-            np.concatenate([part[place] for part in parts]).astype(np.int64) for place in range(4)
+        # As narrow as can be, and gone once the library has its copy: this is a run's largest.
+        start, end, capacity, cost = (
+            np.concatenate([part[place] for part in parts], dtype=kind)
+            for place, kind in enumerate((np.int32, np.int32, np.int64, np.int64))
         )
-        self._places = np.argsort(start, kind="stable")
-        self._start, self._end = (each[self._places].astype(np.int32) for each in (start, end))
-        self._supply = np.concatenate(
-            [mentees.free, np.zeros(columns, np.int64), [-int(mentees.free.sum())]]
-        ).astype(np.int64)
+        self._places = np.argsort(start, kind="stable").astype(np.int32)
+        self._graph = Graph(self._sink + 1, start[self._places], end[self._places])
+        self._graph.set_node_supply(
+            np.concatenate(
+                [mentees.free, np.zeros(columns, np.int64), [-int(mentees.free.sum())]]
+            ).astype(np.int64)
+        )
+        self._graph.set_edge_capacities(capacity[self._places])
+        self._graph.set_edge_costs(cost[self._places])
 
     def flow(self) -> tuple[NDArray[np.int64], Prices]:
         """Which edges carry flow at the minimum cost, ascending, and the prices that prove it."""
-        graph = Graph(self._sink + 1, self._start, self._end)
-        graph.set_node_supply(self._supply)
-        graph.set_edge_capacities(self._capacity[self._places])
-        graph.set_edge_costs(self._cost[self._places])
+        graph = self._graph
         graph.solve()
         carried = np.empty(len(self._places), np.int64)
         carried[self._places] = graph.result()
