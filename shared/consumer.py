@@ -137,24 +137,25 @@ class Consumer:
     async def _apply_all(self, consumer: AIOKafkaConsumer, batches: Sequence[_Raw]) -> float:
         """Apply batches in turn, up to one that fails; returns the seconds to rest after that."""
         ahead: asyncio.Task[list[Read]] | None = None
+        done, rest = 0, 0.0
         try:
-            for number, batch in enumerate(batches):
-                try:
-                    read = await ahead if ahead else await self._read(batch)
-                    following = batches[number + 1 : number + 2]
-                    # Decoded while the database is at work on this one.
-                    ahead = asyncio.create_task(self._read(*following)) if following else None
-                    await self._apply(len(batch), read)
-                except Exception as error:
-                    undone = list(chain.from_iterable(batches[number:]))
-                    return self._rewind(consumer, undone, error)
+            for batch in batches:
+                read = await ahead if ahead else await self._read(batch)
+                following = batches[done + 1 : done + 2]
+                # Decoded while the database is at work on this one.
+                ahead = asyncio.create_task(self._read(*following)) if following else None
+                await self._apply(len(batch), read)
                 self._failures = 0
                 self._last_progress = time.monotonic()
-                await self._commit(consumer, batch)
+                done += 1
+        except Exception as error:
+            rest = self._rewind(consumer, list(chain.from_iterable(batches[done:])), error)
         finally:
             if ahead:
                 ahead.cancel()
-        return 0.0
+        if done:
+            await self._commit(consumer, list(chain.from_iterable(batches[:done])))
+        return rest
 
     async def _read(self, raw: _Raw) -> list[Read]:
         return await self._inbound.read(

@@ -139,18 +139,26 @@ def _attributes(record: Record) -> tuple[dict[str, str], bytes | None]:
     """The CloudEvents attributes by plain name, and the data as JSON bytes."""
     attributes: dict[str, str] = {}
     for name, value in record.headers:
-        lower = name.lower()
-        if not lower.startswith("ce_") and lower not in ("content-type", "traceparent"):
+        attribute = _attribute(name)
+        if attribute is None:
             continue
         try:
-            attributes[lower.removeprefix("ce_")] = (value or b"").decode("utf-8")
+            attributes[attribute] = value.decode() if value else ""
         except UnicodeDecodeError:
-            if lower == "traceparent":
+            if attribute == "traceparent":
                 continue  # a broken trace must not cost its record
             raise Unreadable(f"{name}: header is not UTF-8; encode it as UTF-8") from None
     if attributes.get("content-type", "").lower().startswith(_STRUCTURED):
         return _structured(record, attributes)
     return attributes, record.value
+
+
+@lru_cache(maxsize=256)  # the same few names stand on every record
+def _attribute(header: str) -> str | None:
+    lower = header.lower()
+    if lower.startswith("ce_") or lower in ("content-type", "traceparent"):
+        return lower.removeprefix("ce_")
+    return None
 
 
 def _structured(record: Record, headers: dict[str, str]) -> tuple[dict[str, str], bytes]:

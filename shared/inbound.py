@@ -308,6 +308,8 @@ async def _erase(tx: Transaction, handled: Sequence[Envelope], parked: Sequence[
 
 def _traced(tx: Transaction, envelopes: list[Envelope]) -> list[Envelope]:
     """These events, each within a span of its own where spans are recorded."""
+    if not tracing.recording():
+        return envelopes
     spans = [tx.span(f"apply {each.type}", "CONSUMER", each.traceparent) for each in envelopes]
     return [
         replace(each, traceparent=tracing.traceparent(span, None)) if span is not None else each

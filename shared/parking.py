@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 from uuid import UUID
 
+import asyncpg
+
 from shared import telemetry
 from shared.database import Connection, OutboxRow, Transaction
 from shared.envelope import Record
@@ -31,6 +33,7 @@ OUR_TOPICS = "updraft."
 _LARGEST_DEAD_LETTER = 800_000
 _LARGEST_HEADERS = 100_000
 _RETRIED_AT_ONCE = 100
+_FEW_HELD = 200
 _MOST_BYTES_AT_ONCE = 4_000_000
 _WAITS = "waits behind an earlier record of its key; retry or drop that one"
 
@@ -70,9 +73,21 @@ def waiting(record: Record, event_id: UUID) -> Parked:
 async def held_places(
     connection: Connection, consumer: str, records: Iterable[Record]
 ) -> set[Place]:
-    """Those lines of these records in which an earlier record is parked."""
-    places = {place_of(record) for record in records if record.key is not None}
+    """Lines in which an earlier record is parked: all of those of these records, perhaps others."""
+    # Nearly always there are few or none: to read them takes less than to ask for each record.
     rows = await connection.fetch(
+        "SELECT topic, key FROM parked WHERE consumer = $1 AND holds LIMIT $2", consumer, _FEW_HELD
+    )
+    if len(rows) == _FEW_HELD:
+        rows = await _held_of(connection, consumer, records)
+    return {(row["topic"], row["key"]) for row in rows}
+
+
+async def _held_of(
+    connection: Connection, consumer: str, records: Iterable[Record]
+) -> list[asyncpg.Record]:
+    places = {place_of(record) for record in records if record.key is not None}
+    return await connection.fetch(
         """
         SELECT topic, key FROM parked
         WHERE consumer = $1 AND holds AND (topic, key) IN (
@@ -83,7 +98,6 @@ async def held_places(
         [topic for topic, _ in places],
         [key for _, key in places],
     )
-    return {(row["topic"], row["key"]) for row in rows}
 
 
 async def forget(tx: Transaction, topic: str, keys: Collection[str]) -> None:

@@ -26,6 +26,11 @@ def use(provider: Any) -> None:
     _tracer = provider.get_tracer("updraft") if provider is not None else None
 
 
+def recording() -> bool:
+    """Whether spans are recorded at all."""
+    return _tracer is not None
+
+
 def export_to(endpoint: str, *, service: str, share: float) -> Any:
     """A provider that sends a share of all traces to an OTLP/HTTP endpoint, in the background.
 

@@ -114,6 +114,18 @@ def erasure(employee_id: str, sequence: int) -> Record:
     return record_of(EmployeeErased(employee_id=employee_id, sequence=sequence), now=NOW)
 
 
+async def test_a_line_waits_also_where_hundreds_of_others_do(store: Store) -> None:
+    names = [f"p{number:03}" for number in range(300)]
+    store.broken = {(name, 1) for name in names}
+    await store.take(*(fact for name in names for fact in facts(name, 1)))
+    store.broken.clear()
+    await store.take(*(fact for name in (*names, "free") for fact in facts(name, 2)))
+
+    assert await store.seen("free") == [2]
+    states = [state for _, _, state, _ in await store.parked()]
+    assert (states.count("parked"), states.count("waiting")) == (300, 300)
+
+
 async def test_what_follows_a_failed_record_of_its_key_waits_and_others_go_on(store: Store) -> None:
     store.broken = {("a", 2)}
     await store.take(*facts("a", 1, 2, 3), *facts("b", 1))
