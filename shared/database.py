@@ -182,6 +182,8 @@ class Transaction:
 
     def span(self, name: str, kind: tracing.Kind, parent: str | None) -> tracing.Span | None:
         """A span that is sent when this transaction has committed."""
+        if not tracing.recording():
+            return None
         span = tracing.start(name, kind, parent, **{"updraft.service": self.source})
         if span is not None:
             self._spans.append(span)
