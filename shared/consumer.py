@@ -35,6 +35,10 @@ _LOOK_MS = 1000
 _REST_MS = 5
 _BATCHES_AT_A_LOOK = 4
 """While one is applied the next is decoded, so there should be a next."""
+# A few records cost nearly as much as many. Resting after them as long as they took leaves the
+# processors to whoever reads what they led to: records then take less time from end to end.
+_FEW = 0.25
+_LONGEST_REST_SECONDS = 0.02
 _ATTEMPTS_BEFORE_PARKING = 4
 _LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -124,15 +128,17 @@ class Consumer:
         """Take records from FastStream. Never raises: FastStream would skip the batch."""
         raw: Any = message.raw_message
         consumer: AIOKafkaConsumer = self._subscriber.consumer
+        began = time.monotonic()
         async with self._gate.lock:
             # A rebalance may have taken partitions away since these records were fetched.
             mine = consumer.assignment()
             taken = [r for r in raw if TopicPartition(r.topic, r.partition) in mine]
             if taken:
                 self._oldest_in_hand = min(r.timestamp for r in taken) / 1000
-            delay = await self._apply_all(consumer, list(_batches(taken, self._max_batch)))
-        if delay:
-            await asyncio.sleep(delay)
+            rest = await self._apply_all(consumer, list(_batches(taken, self._max_batch)))
+        if not rest and len(taken) < _FEW * self._max_batch:
+            rest = min(time.monotonic() - began, _LONGEST_REST_SECONDS)
+        await asyncio.sleep(rest)
 
     async def _apply_all(self, consumer: AIOKafkaConsumer, batches: Sequence[_Raw]) -> float:
         """Apply batches in turn, up to one that fails; returns the seconds to rest after that."""
