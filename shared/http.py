@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 _LONGEST_KEY = 200
+_MOST_FIELDS_TOLD = 20
+"""The answer to a body full of unknown fields must not outgrow the body."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -99,7 +101,7 @@ def add_problem_answers(app: FastAPI) -> None:
                 "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
                 "detail": e["msg"].removeprefix("Value error, "),
             }
-            for e in error.errors()
+            for e in error.errors()[:_MOST_FIELDS_TOLD]
         ]
         detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors[:5])
         document = problem_document(

@@ -87,6 +87,13 @@ async def notes(database: Database) -> int:
     return int(await database.pool.fetchval("SELECT count(*) FROM notes"))
 
 
+async def test_an_answer_names_some_of_a_thousand_wrong_fields(client: httpx.AsyncClient) -> None:
+    wrong = {f"field{number}": number for number in range(1000)}
+    answer = await client.post("/notes", json=wrong, headers={"Authorization": "Bearer alice"})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 20
+
+
 async def test_the_same_post_with_a_key_acts_once_even_at_the_same_time(
     client: httpx.AsyncClient, database: Database
 ) -> None:
