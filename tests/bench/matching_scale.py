@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.matching.solver import warm
 from tests.bench.figures import Comparison, Series, Target, at_least, at_most
 from tests.bench.matching_cases import Case, Company, Outcome, compared, prepare, run
 from tests.bench.report import Row
@@ -28,7 +29,7 @@ _CERTIFIED = 0.0005
 _STICKINESS = 10
 """Points for a pair that was."""
 _LEAVERS = 100
-_STEPS = 8
+_STEPS = 9
 
 
 async def measure(plan: Plan) -> Row:
@@ -50,6 +51,9 @@ class _Ladder:
     steps: int = 0
 
     async def row(self) -> Row:
+        self._step("compiling the loops, once")
+        # In a process of its own, whose memory is no run's.
+        await warm(None)
         await self._against_scipy()
         await self._many()
         await self._pyramid()
