@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -25,6 +26,7 @@ from services.matching.solver import (
     SolverFailed,
     Told,
     Workers,
+    _give_way,
     solve_in_worker,
     solver,
 )
@@ -290,3 +292,19 @@ async def test_a_worker_waits_for_the_next_run_and_another_takes_over_when_it_di
     finally:
         await workers.close()
     assert _workers() == []
+
+
+def test_a_large_run_gives_way_to_everybody_and_only_its_own_threads_do() -> None:
+    found: list[int] = []
+
+    def solve() -> None:
+        _give_way()
+        child = threading.Thread(target=lambda: found.append(os.sched_getscheduler(0)))
+        child.start()
+        child.join()
+
+    thread = threading.Thread(target=solve)
+    thread.start()
+    thread.join()
+    assert found == [os.SCHED_IDLE]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
