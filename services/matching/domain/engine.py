@@ -8,7 +8,7 @@ Needs numpy, the flow solver and, for many people, compiled kernels, so only wor
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -159,7 +159,9 @@ def _search(
         edges = edges.and_more(pricing.gaining)
 
 
-def _locked_matches(given: Instance, locked: Iterable[tuple[UUID, UUID]]) -> list[Match]:
+def _locked_matches(given: Instance, locked: Collection[tuple[UUID, UUID]]) -> list[Match]:
+    if not locked:
+        return []
     people = {person.participant_id: person for person in (*given.mentors, *given.mentees)}
     return [
         Match(

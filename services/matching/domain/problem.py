@@ -74,11 +74,15 @@ def floor_of(given: Instance) -> Floor:
 def kept_of(given: Instance) -> Edges:
     """The earlier pairs with what it is worth to keep to them."""
     units = round(given.programme.stickiness * UNITS_PER_POINT)
+    previous = given.previous if units else ()
+    if not previous:
+        nothing = np.zeros(0, np.int64)
+        return Edges(nothing, nothing, nothing)
     rows, columns = places_of(given.mentees), places_of(given.mentors)
     places = [
         (rows[mentee_id], columns[mentor_id])
-        for mentor_id, mentee_id in given.previous
-        if units and mentee_id in rows and mentor_id in columns
+        for mentor_id, mentee_id in previous
+        if mentee_id in rows and mentor_id in columns
     ]
     ends = np.array(places, np.int64).reshape(-1, 2)
     return Edges(ends[:, 0], ends[:, 1], np.full(len(ends), units, np.int64))
@@ -110,6 +114,8 @@ class Locks:
 
 def with_locks(given: Instance) -> Locks:
     """Form the locked pairs, one after the other."""
+    if not given.locked:
+        return Locks(given, frozenset(), ())
     people = {person.participant_id: person for person in (*given.mentors, *given.mentees)}
     formed, refused = set(), []
     for mentor_id, mentee_id in given.locked:
