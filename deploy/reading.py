@@ -35,9 +35,9 @@ async def raw_records(
     """
     from aiokafka import AIOKafkaConsumer
 
-    from shared.records import tolerate_header_names
+    from shared import kafka_client
 
-    tolerate_header_names()
+    kafka_client.harden()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         **security_arguments(),

@@ -22,10 +22,9 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
-from shared import telemetry
+from shared import kafka_client, telemetry
 from shared.envelope import Record
 from shared.inbound import TRANSIENT, Inbound, Read
-from shared.records import tolerate_header_names
 
 log = structlog.get_logger()
 
@@ -88,7 +87,7 @@ class Consumer:
         self._last_progress = time.monotonic()
         self._waiting_since: float | None = None
         self._oldest_in_hand = 0.0
-        tolerate_header_names()
+        kafka_client.harden()
         self._subscriber = broker.subscriber(
             *inbound.handlers.topics,
             group_id=self._service + group_suffix,

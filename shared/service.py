@@ -25,7 +25,7 @@ from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 
-from shared import telemetry, tracing
+from shared import kafka_client, telemetry, tracing
 from shared.auth import TokenVerifier
 from shared.clock import Clock
 from shared.consumer import Consumer
@@ -291,6 +291,7 @@ def new_broker(settings: ServiceSettings) -> KafkaBroker:
 
 def new_producer(settings: ServiceSettings) -> AIOKafkaProducer:
     """The relay's producer: waits for all replicas, keeps order per key."""
+    kafka_client.harden()
     return AIOKafkaProducer(
         bootstrap_servers=settings.kafka.bootstrap_servers,
         **client_arguments(settings.kafka),

@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.process import StackError
 from deploy.reading import end_offsets, partitions_of
+from shared import kafka_client
 from shared.envelope import Record
-from shared.records import tolerate_header_names
 from shared.security import client_arguments
 from shared.settings import KafkaSettings
 
@@ -37,7 +37,7 @@ class History:
         cls, kafka: KafkaSettings, topics: Collection[str], group: str
     ) -> AsyncIterator[History]:
         """At the beginning of these topics. Raises StackError when one does not exist."""
-        tolerate_header_names()
+        kafka_client.harden()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=kafka.bootstrap_servers,
             **client_arguments(kafka),

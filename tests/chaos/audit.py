@@ -433,6 +433,9 @@ _SURROUNDINGS = frozenset(
         "SMTPConnectError",
     }
 )
+_UNDONE_BY_THE_CLIENT = "Resetting connection with an active transaction"
+"""Its own rollback met a connection that was being lost; before anybody else gets the connection,
+the client rolls back once more."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _FAILURES = ("batch_failed", "relay_interrupted", "job_failed", "request_failed", "commit_failed")
 
@@ -460,6 +463,8 @@ def unexpected(line: str) -> str | None:
     if event in _FAILURES:
         return None if kind in _SURROUNDINGS else f"{event} by {kind or 'an unnamed error'}"
     if said.get("level") not in ("error", "critical"):
+        return None
+    if event.startswith(_UNDONE_BY_THE_CLIENT):
         return None
     # Libraries tell in sentences what they cannot reach.
     chain = [str(part).split(" at ")[0] for part in said.get("exception", ())]

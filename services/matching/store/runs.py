@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -24,6 +25,8 @@ from shared.database import Database, Transaction
 Couple: TypeAlias = tuple[UUID, UUID]
 """Mentor and mentee by participant id."""
 
+_ROWS_AT_ONCE = 500
+_REST_SECONDS = 0.05
 _WAITS_AT_MOST = 5
 """Times the debounce: events that never cease must not hold a run up for ever."""
 
@@ -299,6 +302,25 @@ async def keep_outcome(tx: Transaction, run: Run, found: Outcome) -> None:
     """
     result = found.result
     await tx.connection.execute("DELETE FROM run_pairs WHERE run_id = $1", run.run_id)
+    for first in range(0, len(result.matches), _ROWS_AT_ONCE):
+        if first:
+            # Whoever commits meanwhile waits until the disk has all that was written before.
+            await asyncio.sleep(_REST_SECONDS)
+        await _copy_pairs(tx, run, found, range(first, first + _ROWS_AT_ONCE))
+    await tx.connection.execute(
+        "INSERT INTO run_archives (run_id, input, prices, mentions) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (run_id) DO UPDATE SET"
+        " input = excluded.input, prices = excluded.prices, mentions = excluded.mentions",
+        run.run_id,
+        gzip.compress(found.input, mtime=0),
+        gzip.compress(_prices_text(result.prices), mtime=0),
+        list(found.mentions),
+    )
+    if not run.asked.dry_run:
+        await _explain_unmatched(tx, run, result)
+
+
+async def _copy_pairs(tx: Transaction, run: Run, found: Outcome, places: range) -> None:
     await tx.connection.copy_records_to_table(
         "run_pairs",
         columns=[
@@ -319,20 +341,11 @@ async def keep_outcome(tx: Transaction, run: Run, found: Outcome) -> None:
                 },
                 found.near.get(match.mentor_id, {}).get(match.mentee_id),
             )
-            for place, match in enumerate(result.matches)
+            for place, match in zip(
+                places, found.result.matches[places.start : places.stop], strict=False
+            )
         ),
     )
-    await tx.connection.execute(
-        "INSERT INTO run_archives (run_id, input, prices, mentions) VALUES ($1, $2, $3, $4)"
-        " ON CONFLICT (run_id) DO UPDATE SET"
-        " input = excluded.input, prices = excluded.prices, mentions = excluded.mentions",
-        run.run_id,
-        gzip.compress(found.input, mtime=0),
-        gzip.compress(_prices_text(result.prices), mtime=0),
-        list(found.mentions),
-    )
-    if not run.asked.dry_run:
-        await _explain_unmatched(tx, run, result)
 
 
 async def mark_solved(tx: Transaction, run: Run, found: Outcome) -> bool:

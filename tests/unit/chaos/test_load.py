@@ -104,6 +104,10 @@ def test_a_broker_that_forgets_is_spared() -> None:
         '{"event": "batch_failed", "error": "ConnectionDoesNotExistError", "level": "warning"}',
         '{"event": "records_parked", "count": 1, "level": "warning"}',
         '{"event": "Heartbeat failed", "logger": "aiokafka.consumer", "level": "error"}',
+        (
+            '{"event": "Resetting connection with an active transaction <Connection at 0x7>",'
+            ' "logger": "asyncio", "level": "error"}'
+        ),
     ],
 )
 def test_what_a_fault_explains_is_no_error(line: str) -> None:

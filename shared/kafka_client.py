@@ -1,7 +1,12 @@
-"""Header names that are not UTF-8: the Kafka client gives up on their partition, we read on.
+"""What the Kafka client gives up at, and a service must not.
 
-The client decodes header names strictly, deep in its fetcher, and then delivers nothing of that
-partition any more. Kafka itself does not look at names, so any producer can do this to a reader.
+Header names that are not UTF-8: the client decodes them strictly, deep in its fetcher, and then
+delivers nothing of that partition any more. Kafka itself does not look at names, so any producer
+can do this to a reader.
+
+Connections that break while they are written to: the event loop, uvloop, says so by an error that
+the client does not expect. It ends the client's task that keeps its place in the group: the service
+would read nothing any more.
 """
 
 from __future__ import annotations
@@ -9,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer import fetcher
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, KafkaConnectionError
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
@@ -63,6 +69,20 @@ class _Records(_MemoryRecordsPy):  # type: ignore[misc]
         return batch if data is None else _Batch(batch, bytes(data))
 
 
-def tolerate_header_names() -> None:
-    """Make all consumers of this process deliver records whatever their header names hold."""
+_send = AIOKafkaConnection.send
+
+
+def _send_or_break(connection: Any, request: Any, expect_response: bool = True) -> Any:
+    try:
+        return _send(connection, request, expect_response)
+    except RuntimeError as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(
+            f"Connection at {connection.host}:{connection.port} broken: {error}"
+        ) from error
+
+
+def harden() -> None:
+    """Have all clients of this process go on where they would give up."""
     fetcher.MemoryRecords = _Records
+    AIOKafkaConnection.send = _send_or_break
