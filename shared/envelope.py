@@ -186,8 +186,11 @@ def _event(event_type: type[Event], data: bytes) -> Event:
         raise Unreadable(describe(error)) from None
 
 
-def describe(error: ValidationError) -> str:
-    """A validation error as text that names each field, and never repeats the value sent."""
+def describe(error: ValidationError, remedies: Mapping[str, str] = {}) -> str:
+    """A validation error as text that names each field, and never repeats the value sent.
+
+    `remedies` by the library's word for the kind of error are added.
+    """
     reasons = []
     for detail in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in detail["loc"])
@@ -198,6 +201,8 @@ def describe(error: ValidationError) -> str:
         message = detail["msg"].removeprefix("Value error, ")
         if where or detail["type"] != "value_error":
             message = f"{where or 'value'}: {message}"
+        if remedy := remedies.get(detail["type"]):
+            message += f"; {remedy}"
         reasons.append(message)
     return "; ".join(reasons[:5])
 

@@ -128,6 +128,8 @@ def verify(
 ) -> None:
     """Check a kept run anew: each pair by each rule, each score, the objective and the bound.
 
+    A folder needs --participants and --programme. Breakdowns, reasons and counts are checked too;
+    not what an alternative costs, the smallest changes, the bottlenecks, not_ready and the report.
     Ends with 1 when something does not hold, and with 2 when a file cannot be read.
     """
     from deploy.matching.files import printable, read_input

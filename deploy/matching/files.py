@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from deploy.matching.formats import PersonLine, Rules
 from deploy.matching.people import Named, People, no_collection
+from services.matching.domain.words import counted
 from services.matching.near import nearness
 from shared.envelope import describe
 
@@ -211,10 +212,11 @@ class _Unknown:
     """Fields that are in the file and in no format."""
 
     lines: int = 0
+    first: int = 0
     names: Counter[str] = field(default_factory=Counter)
     protected: dict[str, bool] = field(default_factory=dict)
 
-    def meet(self, extra: dict[str, Any]) -> str | None:
+    def meet(self, number: int, extra: dict[str, Any]) -> str | None:
         """Count a line's unknown fields; says why when one of them is protected."""
         for name in extra:
             if name not in self.protected:
@@ -223,6 +225,7 @@ class _Unknown:
                 self.protected[name] = _is_protected(name)
             if self.protected[name]:
                 return _never_used(name)
+        self.first = self.first or number
         self.lines += 1
         self.names.update(extra.keys())
         return None
@@ -232,9 +235,9 @@ class _Unknown:
         if not self.lines:
             return []
         names = ", ".join(printable(name) for name, _ in self.names.most_common(5))
-        return [
-            f"{self.lines:,} lines have fields that no format knows, and were read without: {names}"
-        ]
+        lines = counted(self.lines, "line")
+        where = f"{lines}, first on line {self.first}"
+        return [f"fields that no format knows stand on {where}, and were not read: {names}"]
 
 
 def _read_people(path: Path, people: People) -> _Unknown:
@@ -253,7 +256,7 @@ def _read_people(path: Path, people: People) -> _Unknown:
             except (ValidationError, _BadLineError) as error:
                 people.wrong.append((number, _reason(error, document)))
                 continue
-            reason = unknown.meet(line.model_extra) if line.model_extra else None
+            reason = unknown.meet(number, line.model_extra) if line.model_extra else None
             if reason is not None:
                 people.wrong.append((number, reason))
             else:
@@ -270,6 +273,13 @@ def _doubts(rules: Rules, named: Named) -> Iterator[str]:
             yield f"nobody is a {role}, so that nobody can be paired"
     if rules.different_department is None and not given.programme.different_department:
         yield "no line names a department, so that the rule of different departments is left out"
+    adrift = [one.employee_id for one in (*given.mentors, *given.mentees) if not one.chain_known]
+    if adrift:
+        yield (
+            f"{counted(len(adrift), 'participant')} can be paired with nobody, first"
+            f" {printable(min(adrift))}: a manager above them has no line, or managers are above"
+            " each other in a circle; add the line, or correct manager_id"
+        )
 
 
 @contextmanager
@@ -425,7 +435,21 @@ def _reason(error: ValidationError | _BadLineError, line: Any) -> str:
             line.decode()
         except UnicodeDecodeError:
             return _NOT_UTF8
-    return describe(error)
+    return describe(error, _REMEDIES)
+
+
+_REMEDIES = {
+    "missing": "add it",
+    "int_type": "send a whole number",
+    "int_parsing": "send a whole number",
+    "int_from_float": "send a whole number",
+    "float_type": "send a number",
+    "bool_type": "send true or false",
+    "string_type": "send a text",
+    "tuple_type": "send a list",
+    "dict_type": "send an object",
+    "model_type": "send one object in braces on each line",
+}
 
 
 def _unknown_names(error: ValidationError | _BadLineError) -> list[str]:

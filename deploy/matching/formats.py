@@ -5,6 +5,7 @@ A line of people holds what HR and the participant say in the services, within t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
@@ -45,6 +46,9 @@ def _rated(entries: Any, number: str, default: int, better: Callable[[int, int],
         topic = entry.get("topic") if isinstance(entry, dict) else None
         if not isinstance(topic, str):
             raise ValueError(f'send a list such as [{{"topic": "chess", "{number}": {default}}}]')
+        for name in entry:
+            if name not in ("topic", number):
+                raise ValueError(f"{name[:50]!r} is never read; send topic and {number} alone")
         value: Any = entry.get(number, default)
         known: Any = found.get(topic)
         both = isinstance(value, int) and isinstance(known, int)
@@ -67,6 +71,7 @@ def _rated_schema(number: str, default: int, most: int) -> WithJsonSchema:
         "type": "object",
         "properties": {"topic": topic, number: {**rating, "default": default}},
         "required": ["topic"],
+        "additionalProperties": False,
     }
     mapping = {"type": "object", "propertyNames": topic, "additionalProperties": rating}
     return WithJsonSchema(
@@ -94,7 +99,20 @@ Wants = Annotated[
 # The check that comes first hands over a text that is not JSON any more.
 Day = Annotated[HrDay, Strict(False)]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Language = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z]{2,3}$")]
+
+
+def _language(given: Any) -> Any:
+    if isinstance(given, str) and not _LANGUAGE.fullmatch(given.strip()):
+        raise ValueError("is no language code; send codes of two or three letters, such as en")
+    return given
+
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}")
+Language = Annotated[
+    str,
+    BeforeValidator(_language),
+    StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z]{2,3}$"),
+]
 Words = Annotated[tuple[Text, ...], Field(max_length=MOST_WORDS)]
 Ids = Annotated[tuple[EmployeeId, ...], Field(max_length=10_000)]
 

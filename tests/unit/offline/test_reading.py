@@ -345,7 +345,10 @@ def test_nearness_is_refused_where_its_model_is_not_installed(
         (MENTOR | {"wants": {"a": 4}}, "wants.a: Input should be less than or equal to 3"),
         (MENTOR | {"interests": "chess"}, "interests: Input should be a valid array"),
         (MENTOR | {"interests": ["x"] * 201}, "interests: Tuple should have at most 200 items"),
-        (MENTOR | {"languages": ["english"]}, "languages.0: String should match pattern"),
+        (
+            MENTOR | {"languages": ["english"]},
+            "languages.0: is no language code; send codes of two",
+        ),
         (MENTOR | {"timezone": "Mars/North"}, "timezone: is not an IANA time zone; send"),
         (MENTOR | {"timezone": "../../etc/passwd"}, "timezone: is not an IANA time zone; send"),
         (MENTOR | {"works_from": "9"}, "works_from: String should match pattern"),
@@ -457,9 +460,35 @@ def test_byte_order_mark_and_windows_line_ends_are_read_over(tmp_path: Path) -> 
 
 def test_unknown_fields_are_left_out_with_one_warning(tmp_path: Path) -> None:
     odd = [MENTOR | {"shoe": 4, "hat": {"deep": [1]}, "department": "A"}, MENTEE | {"shoe": None}]
-    assert read(tmp_path, *odd).warnings == (
-        "2 lines have fields that no format knows, and were read without: shoe, hat",
-    )
+    (warning,) = read(tmp_path, *odd).warnings
+    where = "2 lines, first on line 1"
+    assert warning == f"fields that no format knows stand on {where}, and were not read: shoe, hat"
+
+
+def test_whoever_stands_under_an_unknown_or_circular_manager_is_told_of(tmp_path: Path) -> None:
+    first, second = MENTOR | {"id": "x", "manager_id": "y"}, MENTOR | {"id": "y", "manager_id": "x"}
+    circle, *_ = (w for w in read(tmp_path, first, second, MENTEE).warnings if "circle" in w)
+    assert circle.startswith("2 participants can be paired with nobody, first x: a manager above")
+    strangers = read(tmp_path, MENTOR | {"manager_id": "typo"}, MENTEE).warnings
+    (typo,) = (warning for warning in strangers if "manager" in warning)
+    assert typo.startswith("1 participant can be paired with nobody, first ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"offers": [{"topic": "a", "proficiency": 3, "gender": "f"}]},
+            "offers: 'gender' is never read; send topic and proficiency alone",
+        ),
+        ({"level": "high"}, "level: Input should be a valid integer; send a whole number"),
+        ({"department": 3}, "department: Input should be a valid string; send a text"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_to_send(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    assert problems(tmp_path, MENTOR | changes) == [f"people.jsonl: line 1: {said}"]
 
 
 def test_what_is_told_of_a_line_cannot_play_with_the_terminal(tmp_path: Path) -> None:
