@@ -52,7 +52,8 @@ class Side:
 def openings(side: Side, left: Collection[int], held: Sequence[Collection[int]]) -> list[Openings]:
     """Of each person who holds no seat, among the counterparts who can be reached.
 
-    `left`: places of counterparts with a seat left; `held`: of whom each person holds a seat.
+    `left`: places of counterparts with a seat left, or with one whose holder can do without it;
+    `held`: of whom each person holds a seat.
     """
     some = [side.counterparts[place] for place in reachable(side, left, held)]
     return [

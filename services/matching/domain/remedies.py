@@ -3,7 +3,8 @@
 The proof of a person's own change: the run has shown that no more people can be served than it
 serves. Without the person the input is as it was, so nothing better is possible; with a counterpart
 who becomes possible and has a seat left, one more person is served. So every best result serves the
-person. A seat is as good as left if whoever holds it can move on to one that is.
+person. A seat is as good as left if whoever holds it is served by another pair as well, or can move
+on to a seat that is left.
 
 A rule of the programme changes everybody's chances, so the changed programme is solved. A further
 seat of a counterpart goes to whoever bids most for it: what it is worth to serve them, less what
@@ -219,6 +220,12 @@ def _found(
 ) -> Iterable[Openings]:
     """What each of some people would need to be possible for counterparts with a seat left."""
     held = {place for holds in side.held.values() for place in holds}
+    spared = {
+        counterpart
+        for place, holds in side.held.items()
+        if len(holds) > 1 or side.people[place].taken > 0
+        for counterpart in holds
+    }
     able = [
         place
         for place, (each, left) in enumerate(
@@ -228,7 +235,7 @@ def _found(
         if (left > 0 or place in held) and not _lacks(each, programme)
     ]
     places = {place: number for number, place in enumerate(able)}
-    left = [places[place] for place in able if side.seats_left[place] > 0]
+    left = [places[place] for place in able if side.seats_left[place] > 0 or place in spared]
     if not (people and left):
         return openings(Side(programme, side.role, people, ()), (), [()] * len(people))
     look = openings

@@ -350,6 +350,21 @@ def test_a_seat_is_as_good_as_left_if_its_holder_can_move_on() -> None:
             assert remedy.participant_id in _served(solve(changed(case, remedy.changes[0])))
 
 
+def test_a_seat_is_as_good_as_left_if_its_holder_has_another() -> None:
+    """Both mentors teach one mentee, who is served by either of them."""
+    mentors = [person("mentor", n, languages=frozenset({"en"})) for n in (1, 2)]
+    mentees = [
+        person("mentee", 1, seats=2, languages=frozenset({"en"})),
+        person("mentee", 2, languages=frozenset({"es"})),
+    ]
+    for stored in (True, False):
+        with _stored(stored):
+            case = instance(programme(mentee_capacity=2), [*mentors, *mentees], NOW)
+            remedy = _only(solve(case), mentees[1])
+            assert [(each.kind, each.after) for each in remedy.changes] == [("language", "en")]
+            assert remedy.participant_id in _served(solve(changed(case, remedy.changes[0])))
+
+
 def test_changes_are_ranked_by_size_then_by_counterparts() -> None:
     def change(kind: Kind, after: str | int, via: int = 1, before: int | None = None) -> Change:
         return Change(kind, "x", before, after, via, None)
