@@ -11,7 +11,7 @@ KAFKA ?= embedded
 ON_APACHE := tests/integration/local/apache tests/integration/security
 # These take minutes of their own; TESTS=tests/integration runs them on the embedded broker too.
 LONG := tests/integration/dlq tests/integration/engine tests/integration/reconcile tests/integration/local/test_real_services.py \
-  tests/integration/matching/test_any_order.py tests/integration/matching/test_worker.py
+  tests/integration/local/test_stack.py tests/integration/matching/test_any_order.py tests/integration/matching/test_worker.py
 WORKERS := -n 3 --dist loadgroup
 ifeq ($(KAFKA),embedded)
   TESTS ?= $(ON_APACHE:%=--ignore=%) $(LONG:%=--ignore=%)
