@@ -102,16 +102,16 @@ ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5]
 
 
 def _language(given: Any) -> Any:
-    if isinstance(given, str) and not _LANGUAGE.fullmatch(given.strip()):
+    if isinstance(given, str) and not re.match(_LANGUAGE, given.strip()):
         raise ValueError("is no language code; send codes of two or three letters, such as en")
     return given
 
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}")
+_LANGUAGE = r"^[A-Za-z]{2,3}$"
 Language = Annotated[
     str,
     BeforeValidator(_language),
-    StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z]{2,3}$"),
+    StringConstraints(strip_whitespace=True, pattern=_LANGUAGE),
 ]
 Words = Annotated[tuple[Text, ...], Field(max_length=MOST_WORDS)]
 Ids = Annotated[tuple[EmployeeId, ...], Field(max_length=10_000)]
