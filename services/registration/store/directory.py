@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
@@ -127,57 +126,30 @@ async def people_due(connection: Connection, today: date, *, limit: int) -> list
 async def save_people(connection: Connection, changed: Sequence[tuple[Person, Person]]) -> None:
     """Write the new state of people whose old and new state are given."""
     records = [(old.sequence >= 0, _record_row(new)) for old, new in changed]
-    await _RECORDS.save(connection, records)
     employees = [
         (old.employee is not None, new.employee)
         for old, new in changed
         if new.employee and new.employee != old.employee
     ]
-    await _EMPLOYEES.save(connection, employees)
-    gone = [new.employee_id for old, new in changed if old.contact and not new.contact]
-    if gone:
-        await connection.execute("DELETE FROM contacts WHERE employee_id = ANY($1)", gone)
     contacts = [
         (old.contact is not None, new.contact)
         for old, new in changed
         if new.contact and new.contact != old.contact
     ]
-    await _CONTACTS.save(connection, contacts)
+    await _save_rows(connection, (records, employees, contacts))
+    gone = [new.employee_id for old, new in changed if old.contact and not new.contact]
+    if gone:
+        await connection.execute("DELETE FROM contacts WHERE employee_id = ANY($1)", gone)
     await _save_schedules(
         connection, [new for old, new in changed if new.scheduled != old.scheduled]
     )
 
 
-class _Table:
-    """A table with one row for each person, by `employee_id`; columns in the table's order."""
+_Rows: TypeAlias = Sequence[tuple[bool, tuple[Any, ...]]]
+"""Whole rows of a table, each with whether the table has one to replace."""
 
-    def __init__(self, name: str, columns: Sequence[str]) -> None:
-        self._name = name
-        self._columns = columns
-        excluded = ", ".join(f"excluded.{column}" for column in columns)
-        self._upsert = f"""
-            INSERT INTO {name} SELECT * FROM unnest($1::{name}[])
-            -- the order in which an enrolment holds several people's employment
-            ORDER BY employee_id
-            ON CONFLICT (employee_id) DO UPDATE SET ({", ".join(columns)}) = ({excluded})
-        """  # noqa: S608 - names of our own
-
-    async def save(
-        self, connection: Connection, rows: Sequence[tuple[bool, tuple[Any, ...]]]
-    ) -> None:
-        """Write whole rows; told of each is whether the table has one to replace."""
-        new = [row for known, row in rows if not known]
-        if new:
-            # A fraction of an upsert's work, and a first import is all of this kind.
-            await connection.copy_records_to_table(self._name, columns=self._columns, records=new)
-        changed = [row for known, row in rows if known]
-        if changed:
-            await connection.execute(self._upsert, changed)
-
-
-_RECORDS = _Table(
-    "hr_records",
-    (
+_TABLES: Mapping[str, Sequence[str]] = {
+    "hr_records": (
         "employee_id",
         "sequence",
         "digest",
@@ -186,9 +158,40 @@ _RECORDS = _Table(
         "contact_version",
         "erased",
     ),
-)
-_EMPLOYEES = _Table("employees", Employee._fields)
-_CONTACTS = _Table("contacts", Contact._fields)
+    "employees": Employee._fields,
+    "contacts": Contact._fields,
+}
+"""The tables with one row for each person, by `employee_id`; columns in the table's order."""
+
+
+async def _save_rows(connection: Connection, rows: Sequence[_Rows]) -> None:
+    """Write the rows of each table."""
+    for (table, columns), theirs in zip(_TABLES.items(), rows, strict=True):
+        new = [row for known, row in theirs if not known]
+        if new:
+            # A fraction of an upsert's work, and a first import is all of this kind.
+            await connection.copy_records_to_table(table, columns=columns, records=new)
+    changed = [[row for known, row in theirs if known] for theirs in rows]
+    if any(changed):
+        await connection.execute(_REPLACE, *changed)
+
+
+def _replace(table: str, columns: Sequence[str], parameter: int) -> str:
+    excluded = ", ".join(f"excluded.{column}" for column in columns)
+    return f"""
+        {table}_replaced AS (
+            INSERT INTO {table} SELECT * FROM unnest(${parameter}::{table}[])
+            -- the order in which an enrolment holds several people's employment
+            ORDER BY employee_id
+            ON CONFLICT (employee_id) DO UPDATE SET ({", ".join(columns)}) = ({excluded})
+        )
+    """  # noqa: S608 - names of our own
+
+
+# One statement: with few people, the way to Postgres and back takes longer than the work there.
+_REPLACE = f"""
+    WITH {",".join(_replace(*each, n) for n, each in enumerate(_TABLES.items(), 1))} SELECT
+"""
 
 
 def _record_row(person: Person) -> tuple[Any, ...]:
@@ -204,50 +207,46 @@ def _record_row(person: Person) -> tuple[Any, ...]:
 
 
 async def _people(connection: Connection, records: Iterable[Any]) -> dict[str, Person]:
-    records = list(records)
-    ids = [row["employee_id"] for row in records]
-    if not ids:
+    by_id = {row["employee_id"]: row for row in records}
+    if not by_id:
         return {}
-    known = await employees(connection, ids)
-    contacts = await connection.fetch("SELECT * FROM contacts WHERE employee_id = ANY($1)", ids)
-    reachable = {row["employee_id"]: Contact(**row) for row in contacts}
-    scheduled = await _schedules(connection, ids)
-    return {
-        row["employee_id"]: Person(
-            row["employee_id"],
-            sequence=row["sequence"],
-            digest=row["digest"],
-            since=row["effective_date"],
-            facts=Facts(**_from_json(row["facts"])) if row["facts"] else None,
-            employee=known.get(row["employee_id"]),
-            contact=reachable.get(row["employee_id"]),
-            contact_version=row["contact_version"],
-            scheduled=tuple(scheduled[row["employee_id"]]),
-            erased=row["erased"],
-        )
-        for row in records
-    }
-
-
-async def _schedules(
-    connection: Connection, ids: Sequence[str]
-) -> defaultdict[str, list[ScheduledChange]]:
     rows = await connection.fetch(
-        "SELECT * FROM scheduled_changes WHERE employee_id = ANY($1)"
-        " ORDER BY effective_date, sequence",
-        ids,
+        """
+        -- each by a look-up of its own: a join's plan, made while the tables were small, would read
+        -- them whole when they have grown
+        SELECT employee_id, (
+            SELECT one FROM employees AS one WHERE one.employee_id = named.employee_id
+        ) AS employee, (
+            SELECT one FROM contacts AS one WHERE one.employee_id = named.employee_id
+        ) AS contact, (
+            SELECT array_agg(one ORDER BY one.effective_date, one.sequence)
+            FROM scheduled_changes AS one WHERE one.employee_id = named.employee_id
+        ) AS scheduled
+        FROM unnest($1::text[]) AS named (employee_id)
+        """,
+        list(by_id),
     )
-    changes: defaultdict[str, list[ScheduledChange]] = defaultdict(list)
-    for row in rows:
-        changes[row["employee_id"]].append(
-            ScheduledChange(
-                row["sequence"],
-                row["effective_date"],
-                _from_json(row["changes"]),
-                row["held_because"],
-            )
-        )
-    return changes
+    return {row["employee_id"]: _person(by_id[row["employee_id"]], row) for row in rows}
+
+
+def _person(record: Any, row: Any) -> Person:
+    return Person(
+        record["employee_id"],
+        sequence=record["sequence"],
+        digest=record["digest"],
+        since=record["effective_date"],
+        facts=Facts(**_from_json(record["facts"])) if record["facts"] else None,
+        employee=_employee(row["employee"]) if row["employee"] else None,
+        contact=Contact(*row["contact"]) if row["contact"] else None,
+        contact_version=record["contact_version"],
+        scheduled=tuple(_scheduled_change(each) for each in row["scheduled"] or ()),
+        erased=record["erased"],
+    )
+
+
+def _scheduled_change(row: Any) -> ScheduledChange:
+    changes = _from_json(row["changes"])
+    return ScheduledChange(row["sequence"], row["effective_date"], changes, row["held_because"])
 
 
 async def _save_schedules(connection: Connection, people: Sequence[Person]) -> None:
@@ -274,10 +273,7 @@ async def _save_schedules(connection: Connection, people: Sequence[Person]) -> N
 
 
 def _employee(row: Any) -> Employee:
-    values = dict(row)
-    for name in _LISTS:
-        values[name] = tuple(values[name])
-    return Employee(**values)
+    return Employee._make(tuple(value) if isinstance(value, list) else value for value in row)
 
 
 def _from_json(values: Mapping[str, Any]) -> dict[str, Any]:
