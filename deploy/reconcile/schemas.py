@@ -139,7 +139,9 @@ async def _read_measures(connection: asyncpg.Connection[asyncpg.Record], found: 
         found.measures[row["key"]] = Figures(
             row["numerator"], row["denominator"], row["value"], row["suppressed"]
         )
-    measured: Any = await connection.fetch("SELECT programme_id, measured_at FROM metrics.measured")
+    measured: Any = await connection.fetch(
+        "SELECT programme_id, measured_at FROM metrics.measured WHERE basis = 'programme'"
+    )
     found.measured_at = {row["programme_id"]: row["measured_at"] for row in measured}
     found.stale = await _stale(connection)
 
@@ -147,6 +149,7 @@ async def _read_measures(connection: asyncpg.Connection[asyncpg.Record], found: 
 async def _stale(connection: asyncpg.Connection[asyncpg.Record]) -> int:
     return int(
         await connection.fetchval(
-            "SELECT count(*) FROM metrics.stale JOIN metrics.programmes USING (programme_id)"
+            "SELECT count(DISTINCT programme_id)"
+            " FROM metrics.stale JOIN metrics.programmes USING (programme_id)"
         )
     )

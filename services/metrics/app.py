@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from services.metrics.api import router
+from services.metrics.domain.definitions import BASES
 from services.metrics.handlers import handlers
 from services.metrics.jobs import measure_when_told
 from services.metrics.settings import Settings
@@ -17,13 +18,21 @@ from shared.service import Job, create_service
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The metrics service."""
     settings = settings or Settings()
-    measure = partial(measure_when_told, at_most_seconds=settings.measure_every_seconds)
     return create_service(
         name="metrics",
         settings=settings,
         handlers=handlers,
         routers=[router],
-        # It waits by itself; the job's own rhythm is only for what fails.
-        jobs=[Job("measure-programmes", measure, every_seconds=0.005)],
+        jobs=[
+            Job(
+                f"measure-{basis}",
+                partial(
+                    measure_when_told, basis=basis, at_most_seconds=settings.measure_every_seconds
+                ),
+                # It waits by itself; the job's own rhythm is only for what fails.
+                every_seconds=0.005,
+            )
+            for basis in BASES
+        ],
         migrations=Path(__file__).parent / "migrations",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from services.metrics.domain.definitions import BASES
 from services.metrics.store import remembering as store
 from shared.catalogue import (
     AnswerFact,
@@ -54,7 +55,7 @@ async def remember_programmes(events: Sequence[ProgrammeFact], tx: Transaction) 
     """Keep the rules of programmes."""
     newest = {event.programme_id: event for event in sorted(events, key=_version)}
     await store.remember_programmes(_rows(newest.values()), tx)
-    await store.mark_stale(newest, tx)
+    await store.mark_stale(newest, tx, BASES)
 
 
 @handlers.batch(ParticipantFact)

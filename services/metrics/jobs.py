@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from services.metrics.domain.definitions import BY_NAME
+from services.metrics.domain.definitions import BASES, BY_NAME, KPIS, Basis
 from services.metrics.domain.measuring import Measure, MeasureKey, measure, restated
 from services.metrics.store import measures as measure_store
 from services.metrics.store import recalling, remembering
@@ -21,15 +21,17 @@ _LONGEST_REST_SECONDS = 20.0
 _LONGEST_WORK_SECONDS = 10.0
 
 
-async def measure_when_told(database: Database, *, at_most_seconds: float) -> None:
-    """Measure, rest, and wait until news of facts come or so many seconds have passed."""
-    async with remembering.news_of_facts(database) as news:
-        began = time.monotonic()
-        await measure_programmes(database)
-        worked = time.monotonic() - began
-        await asyncio.sleep(_rest_seconds(worked))
+async def measure_when_told(database: Database, basis: Basis, *, at_most_seconds: float) -> None:
+    """Measure at each news of facts of a basis, with rests, until so many seconds have passed."""
+    ends = time.monotonic() + at_most_seconds
+    async with remembering.news_of_facts(database, basis) as news:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), at_most_seconds)
+            while True:
+                news.clear()
+                began = time.monotonic()
+                await measure_programmes(database, [basis])
+                await asyncio.sleep(_rest_seconds(time.monotonic() - began))
+                await asyncio.wait_for(news.wait(), ends - time.monotonic())
 
 
 def _rest_seconds(worked: float) -> float:
@@ -42,35 +44,35 @@ def _rest_seconds(worked: float) -> float:
     return min(worked * times, _LONGEST_REST_SECONDS)
 
 
-async def measure_programmes(database: Database) -> None:
+async def measure_programmes(database: Database, bases: Sequence[Basis] = BASES) -> None:
     """Measure programmes with new facts, and each once a day: some KPIs change by time alone.
 
     What is left after some seconds waits for the next time, and comes first then.
     """
     enough = time.monotonic() + _LONGEST_WORK_SECONDS
-    async with database.transaction() as tx:
-        due = await remembering.programmes_due(tx.now, tx)
-    for programme_id in due:
+    for basis in bases:
         async with database.transaction() as tx:
-            if await tx.try_lock(f"measure {programme_id}"):
-                await _measure(programme_id, tx)
-        if time.monotonic() > enough:
-            return
+            due = await remembering.programmes_due(basis, tx.now, tx)
+        for programme_id in due:
+            async with database.transaction() as tx:
+                if await tx.try_lock(f"measure {programme_id} {basis}"):
+                    await _measure(programme_id, basis, tx)
+            if time.monotonic() > enough:
+                return
 
 
-async def _measure(programme_id: UUID, tx: Transaction) -> None:
-    marks = await remembering.marks_of(programme_id, tx)
-    facts = await recalling.facts_of(programme_id, tx)
+async def _measure(programme_id: UUID, basis: Basis, tx: Transaction) -> None:
+    marks = await remembering.marks_of(programme_id, basis, tx)
+    facts = await recalling.facts_of(programme_id, basis, tx)
     if facts is None:
         return
+    kpis = {kpi.name: kpi for kpi in KPIS if kpi.basis == basis}
     # In a thread: the consumer must not wait for it.
-    measures = await asyncio.to_thread(measure, facts, tx.now)
-    before = {
-        one.key: one.measure for one in await measure_store.published_measures(programme_id, tx)
-    }
-    changed = restated(before, measures)
+    measures = await asyncio.to_thread(measure, facts, tx.now, kpis.values())
+    before = await measure_store.published_measures(programme_id, tx, kpis)
+    changed = restated({one.key: one.measure for one in before}, measures)
     await measure_store.keep_measures(programme_id, changed, tx)
-    await remembering.note_measured(programme_id, marks, tx)
+    await remembering.note_measured(programme_id, basis, marks, tx)
     _publish(programme_id, changed, tx)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from services.metrics.domain import figures, observations
 from services.metrics.domain.figures import Combine
@@ -16,6 +16,7 @@ from services.metrics.domain.periods import View
 
 Dimension = Literal["all", "department", "role", "reason"]
 Unit = Literal["ratio", "days", "count", "score", "points", "seconds"]
+Basis = Literal["programme", "arrivals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Kpi:
     """Whether the months' figures sum to the programme's: things that happen, not states."""
     personal: bool = True
     """Whether it tells something about people; if not, small groups are shown."""
+    basis: Basis = "programme"
+    """Which facts it counts: those of a programme, or the arrivals of all HR changes. KPIs of
+    different bases are measured apart, each when facts of its own have come."""
     version: int = 1
 
 
@@ -271,11 +275,13 @@ KPIS: tuple[Kpi, ...] = (
         "hr_event_lag_p95",
         "seconds",
         "95th percentile of the programme time from the reception of an HR record, or from its "
-        "effective moment if that is later, to its arrival in the KPIs, of all employees; "
-        "numerator: sum of the seconds, denominator: changes.",
+        "effective moment if that is later, to its arrival in the KPIs, of all employees, each "
+        "taken to three digits; numerator: sum of the seconds, denominator: changes.",
         observations.hr_lags,
         figures.given,
         personal=False,
+        basis="arrivals",
+        version=2,
     ),
     Kpi(
         "notification_delivery_rate",
@@ -300,3 +306,4 @@ KPIS: tuple[Kpi, ...] = (
 )
 
 BY_NAME: dict[str, Kpi] = {kpi.name: kpi for kpi in KPIS}
+BASES: tuple[Basis, ...] = get_args(Basis)

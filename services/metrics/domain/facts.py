@@ -115,6 +115,7 @@ class Lags:
     seconds: float
     """Of all changes together."""
     p95: float
+    """Of the seconds, each taken to three digits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Every SQL statement of metrics: facts in, facts out, measures."""
 
-from services.metrics.store.remembering import mark_all_stale
+from services.metrics.store.remembering import count_arrivals, mark_all_stale
 from shared.catalogue import (
     AnswerFact,
     EmployeeUpdated,
@@ -13,7 +13,14 @@ from shared.catalogue import (
     ProgrammeFact,
     SessionFact,
 )
+from shared.database import Transaction
 from shared.projections import Projection, Projections
+
+
+async def _follow(tx: Transaction) -> None:
+    await count_arrivals(tx)
+    await mark_all_stale(tx)
+
 
 PROJECTIONS = Projections(
     (
@@ -33,5 +40,5 @@ PROJECTIONS = Projections(
         Projection("match_runs", MatchRunCompleted.TOPIC),
         Projection("notifications", NotificationFact.TOPIC),
     ),
-    after=mark_all_stale,
+    after=_follow,
 )

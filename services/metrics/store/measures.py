@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.metrics.domain.definitions import BY_NAME
 from services.metrics.domain.figures import Figures
 from services.metrics.domain.measuring import Measure, MeasureKey
 from services.metrics.domain.periods import Window
@@ -22,17 +23,20 @@ class Published:
     measured_at: datetime
 
 
-async def published_measures(programme_id: UUID, tx: Transaction) -> list[Published]:
-    """All measures of a programme: the programme first, then its months, oldest first."""
+async def published_measures(
+    programme_id: UUID, tx: Transaction, kpis: Iterable[str] = tuple(BY_NAME)
+) -> list[Published]:
+    """A programme's measures of these KPIs: the programme first, then months, oldest first."""
     rows = await tx.connection.fetch(
         """
         SELECT kpi, period_kind, period_start, period_end, dimension, group_name,
                definition_version, numerator, denominator, value, interval_low, interval_high,
                suppressed, measured_at
-        FROM measures WHERE programme_id = $1
+        FROM measures WHERE programme_id = $1 AND kpi = ANY($2)
         ORDER BY period_kind DESC, period_start, kpi, dimension, group_name
         """,
         programme_id,
+        list(kpis),
     )
     return [
         Published(

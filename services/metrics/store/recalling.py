@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
+from services.metrics.domain.definitions import Basis
 from services.metrics.domain.facts import (
     Crowd,
     EmployeeRow,
@@ -31,11 +32,18 @@ from services.metrics.domain.periods import (
 from shared.database import Transaction
 
 
-async def facts_of(programme_id: UUID, tx: Transaction) -> Facts | None:
-    """The facts of a programme; None for a programme that is not known."""
+async def facts_of(programme_id: UUID, basis: Basis, tx: Transaction) -> Facts | None:
+    """What the KPIs of a basis count for a programme; None for one that is not known."""
     programme = await programme_of(programme_id, tx)
     if programme is None:
         return None
+    if basis == "arrivals":
+        return Facts(programme, lags=await _lags(tx))
+    return await _facts(programme, tx)
+
+
+async def _facts(programme: ProgrammeRow, tx: Transaction) -> Facts:
+    programme_id = programme.programme_id
     facts = Facts(
         programme,
         participants=histories(await _participants(programme_id, tx)),
@@ -45,7 +53,6 @@ async def facts_of(programme_id: UUID, tx: Transaction) -> Facts | None:
         goals=await _goals(programme_id, tx),
         notifications=await _notifications(programme_id, tx),
         later_mentees=await _later_mentees(programme, tx),
-        lags=await _lags(tx),
     )
     employees = histories(await _employees(facts.people(), tx))
     known = [versions[0].employee_id for versions in employees]
@@ -192,20 +199,31 @@ async def _followed(divided: View, known: Sequence[str], tx: Transaction) -> lis
 async def _lags(tx: Transaction) -> dict[date | None, Lags]:
     rows = await tx.connection.fetch(
         """
-        SELECT month, count(*) AS changes,
-               -- Exact, to the microsecond: it must not change by the order of the rows.
-               (sum((lag_seconds * 1000000)::bigint) / 1000000)::float8 AS seconds,
-               percentile_cont(0.95) WITHIN GROUP (ORDER BY lag_seconds) AS p95
-        FROM (
-            SELECT lag_seconds, date_trunc('month', arrived_at AT TIME ZONE 'UTC')::date AS month
-            FROM employee_states WHERE lag_seconds IS NOT NULL AND arrived_at <= $1
-        ) AS lags
-        GROUP BY GROUPING SETS ((month), ())
-        HAVING count(*) > 0
-        """,
-        tx.now,
+        WITH counts AS (
+            SELECT month, seconds, sum(changes) AS changes, sum(microseconds) AS microseconds
+            FROM arrivals GROUP BY GROUPING SETS ((month, seconds), (seconds))
+        ), ranked AS (
+            SELECT *, sum(changes) OVER (PARTITION BY month ORDER BY seconds) AS up_to,
+                   0.95 * (sum(changes) OVER (PARTITION BY month) - 1) AS rank
+            FROM counts WHERE changes > 0
+        )
+        SELECT month, sum(changes)::bigint AS changes,
+               (sum(microseconds) / 1000000)::float8 AS seconds,
+               -- Between the two neighbours of a rank that is not whole, as percentile_cont does.
+               min(seconds) FILTER (WHERE up_to > floor(rank)) AS below,
+               min(seconds) FILTER (WHERE up_to > ceil(rank)) AS above,
+               (max(rank) % 1)::float8 AS part
+        FROM ranked GROUP BY month
+        """
     )
-    return {row["month"]: Lags(row["changes"], row["seconds"], row["p95"]) for row in rows}
+    return {
+        row["month"]: Lags(
+            row["changes"],
+            row["seconds"],
+            row["below"] + (row["above"] - row["below"]) * row["part"],
+        )
+        for row in rows
+    }
 
 
 async def _participants(programme_id: UUID, tx: Transaction) -> list[ParticipantRow]:

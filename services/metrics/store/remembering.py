@@ -9,44 +9,53 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.metrics.domain.definitions import BASES, Basis
 from shared.database import Database, Transaction
 
 Rows = Sequence[dict[str, Any]]
 
 
-async def mark_stale(programme_ids: Iterable[UUID], tx: Transaction) -> None:
-    """Say that programmes have facts that are not measured yet."""
-    await tx.connection.execute(
-        """
-        INSERT INTO stale (programme_id)
-        -- In one order everywhere, so that two writers never wait for each other in a circle.
-        SELECT DISTINCT unnest($1::uuid[]) AS programme_id ORDER BY programme_id
-        ON CONFLICT (programme_id) DO UPDATE SET marks = stale.marks + 1
-        -- Heard with the commit, in every replica.
-        RETURNING pg_notify('metrics_stale', '')
-        """,
-        list(programme_ids),
-    )
+async def mark_stale(
+    programme_ids: Iterable[UUID], tx: Transaction, bases: Sequence[Basis] = ("programme",)
+) -> None:
+    """Say that programmes have facts of these bases that are not measured yet."""
+    await _mark(list(programme_ids), bases, tx)
 
 
 async def mark_all_stale(tx: Transaction) -> None:
-    """Say that every programme has facts that are not measured yet."""
+    """Say that every programme has facts of each basis that are not measured yet."""
+    await _mark(None, BASES, tx)
+
+
+async def _mark(
+    programme_ids: Sequence[UUID] | None, bases: Sequence[Basis], tx: Transaction
+) -> None:
     await tx.connection.execute(
         """
-        INSERT INTO stale (programme_id) SELECT programme_id FROM programmes ORDER BY programme_id
-        ON CONFLICT (programme_id) DO UPDATE SET marks = stale.marks + 1
-        RETURNING pg_notify('metrics_stale', '')
-        """
+        INSERT INTO stale (programme_id, basis)
+        SELECT DISTINCT programme_id, basis
+        FROM unnest(coalesce($1::uuid[], ARRAY(SELECT programme_id FROM programmes)))
+                 AS programme_id,
+             unnest($2::text[]) AS basis
+        -- In one order everywhere, so that two writers never wait for each other in a circle.
+        ORDER BY programme_id, basis
+        ON CONFLICT (programme_id, basis) DO UPDATE SET marks = stale.marks + 1
+        -- Heard with the commit, in every replica.
+        RETURNING pg_notify('metrics_stale', basis)
+        """,
+        programme_ids,
+        bases,
     )
 
 
 @asynccontextmanager
-async def news_of_facts(database: Database) -> AsyncIterator[asyncio.Event]:
+async def news_of_facts(database: Database, basis: Basis) -> AsyncIterator[asyncio.Event]:
     """An event that is set when a commit has left programmes stale, be it another replica's."""
     news = asyncio.Event()
 
-    def tell(*_: object) -> None:
-        news.set()
+    def tell(_: object, __: int, ___: str, told: object) -> None:
+        if told == basis:
+            news.set()
 
     async with database.pool.acquire() as connection:
         await connection.add_listener("metrics_stale", tell)
@@ -93,8 +102,17 @@ async def remember_programmes(rows: Rows, tx: Transaction) -> None:
 
 async def remember_employees(rows: Rows, tx: Transaction) -> None:
     """Keep each version of each person, and how long its HR record took to come here."""
-    await tx.connection.execute(
-        """
+    await tx.connection.execute(_KEEP_EMPLOYEES + _COUNT_ARRIVALS, rows)
+
+
+async def count_arrivals(tx: Transaction) -> None:
+    """Count once more how long HR's changes took, from every version of each person."""
+    await tx.connection.execute("DELETE FROM arrivals")
+    await tx.connection.execute("WITH come AS (TABLE employee_states)" + _COUNT_ARRIVALS)
+
+
+_KEEP_EMPLOYEES = """
+    WITH come AS (
         INSERT INTO employee_states (
             employee_id, version, status, job_level, department, country, manager_id,
             dotted_line_manager_ids, start_date, leaves_on, effective_from, arrived_at,
@@ -102,17 +120,33 @@ async def remember_employees(rows: Rows, tx: Transaction) -> None:
         SELECT employee_id, version, status, job_level, department, country, manager_id,
                dotted_line_manager_ids, start_date, leaves_on, effective_from, arrived_at,
                -- A change that HR announced ahead is due when it takes effect, not before.
-               greatest(0, extract(epoch FROM arrived_at - greatest(received_at, effective_from)))
-                   * CASE WHEN received_at IS NOT NULL THEN 1 END
+               greatest(
+                   0, extract(epoch FROM arrived_at - greatest(received_at, effective_from))
+               ) * CASE WHEN received_at IS NOT NULL THEN 1 END
         FROM jsonb_to_recordset($1) AS e(
             employee_id text, version int, status text, job_level int, department text,
             country text, manager_id text, dotted_line_manager_ids text[], start_date date,
             leaves_on date, effective_from timestamptz, received_at timestamptz,
             arrived_at timestamptz)
         ON CONFLICT DO NOTHING
-        """,
-        rows,
+        RETURNING arrived_at, lag_seconds
     )
+"""
+_COUNT_ARRIVALS = """
+    INSERT INTO arrivals AS a (month, seconds, changes, microseconds)
+    SELECT date_trunc('month', arrived_at AT TIME ZONE 'UTC')::date,
+           CASE WHEN lag_seconds = 0 THEN 0
+                ELSE round(lag_seconds::numeric, 2 - floor(log(lag_seconds))::int) END,
+           count(*),
+           sum((lag_seconds * 1000000)::bigint)
+    FROM come WHERE lag_seconds IS NOT NULL
+    GROUP BY 1, 2
+    -- In one order everywhere, so that two writers never wait for each other in a circle.
+    ORDER BY 1, 2
+    ON CONFLICT (month, seconds) DO UPDATE SET
+        changes = a.changes + excluded.changes,
+        microseconds = a.microseconds + excluded.microseconds
+"""
 
 
 async def forget_employees(employee_ids: Sequence[str], tx: Transaction) -> None:
@@ -272,42 +306,47 @@ async def remember_notifications(rows: Rows, tx: Transaction) -> None:
     )
 
 
-async def programmes_due(now: datetime, tx: Transaction) -> list[UUID]:
-    """Programmes with facts that are not measured yet, or last measured on another day.
+async def programmes_due(basis: Basis, now: datetime, tx: Transaction) -> list[UUID]:
+    """Programmes with facts of a basis that are not measured yet, or measured on another day.
 
     Those first that were measured longest ago.
     """
     rows = await tx.connection.fetch(
         """
         SELECT p.programme_id
-        FROM programmes p LEFT JOIN measured m USING (programme_id)
-        WHERE EXISTS (SELECT FROM stale s WHERE s.programme_id = p.programme_id)
-           OR m.measured_at IS NULL OR m.measured_at < date_trunc('day', $1, 'UTC')
+        FROM programmes p
+        LEFT JOIN measured m ON m.programme_id = p.programme_id AND m.basis = $1
+        LEFT JOIN stale s ON s.programme_id = p.programme_id AND s.basis = $1
+        WHERE s.marks IS NOT NULL
+           OR m.measured_at IS NULL OR m.measured_at < date_trunc('day', $2, 'UTC')
         ORDER BY m.measured_at NULLS FIRST, p.programme_id
         """,
+        basis,
         now,
     )
     return [row["programme_id"] for row in rows]
 
 
-async def marks_of(programme_id: UUID, tx: Transaction) -> int:
+async def marks_of(programme_id: UUID, basis: Basis, tx: Transaction) -> int:
     """How many facts are not measured yet; to be read before the facts."""
     marks = await tx.connection.fetchval(
-        "SELECT marks FROM stale WHERE programme_id = $1", programme_id
+        "SELECT marks FROM stale WHERE programme_id = $1 AND basis = $2", programme_id, basis
     )
     return int(marks or 0)
 
 
-async def note_measured(programme_id: UUID, marks: int, tx: Transaction) -> None:
+async def note_measured(programme_id: UUID, basis: Basis, marks: int, tx: Transaction) -> None:
     """Say that a programme was measured with the facts up to `marks`; later ones stay to do."""
     await tx.connection.execute(
-        "DELETE FROM stale WHERE programme_id = $1 AND marks = $2", programme_id, marks
-    )
-    await tx.connection.execute(
         """
-        INSERT INTO measured (programme_id, measured_at) VALUES ($1, $2)
-        ON CONFLICT (programme_id) DO UPDATE SET measured_at = excluded.measured_at
+        WITH done AS (
+            DELETE FROM stale WHERE programme_id = $1 AND basis = $2 AND marks = $3
+        )
+        INSERT INTO measured (programme_id, basis, measured_at) VALUES ($1, $2, $4)
+        ON CONFLICT (programme_id, basis) DO UPDATE SET measured_at = excluded.measured_at
         """,
         programme_id,
+        basis,
+        marks,
         tx.now,
     )

@@ -44,7 +44,7 @@ async def test_events_become_kpis(database_for):
     assert programme_wide(measures, "satisfaction", "role", "mentee").value == 4
     assert programme_wide(measures, "participation_rate", "department", "IT").denominator == 4
     assert programme_wide(measures, "notification_delivery_rate").numerator == 4
-    assert programme_wide(measures, "hr_event_lag_p95").value == 20 * 86400
+    assert programme_wide(measures, "hr_event_lag_p95").value == 1_730_000  # 20 days
     assert f"{PROGRAMME}|satisfaction|month:2026-01-01|all|all" in measures
 
 

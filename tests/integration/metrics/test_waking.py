@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.metrics import jobs
+from services.metrics.domain.definitions import BASES
 from services.metrics.handlers import handlers
 from services.metrics.store import measures
 from services.metrics.store.remembering import mark_all_stale, news_of_facts
@@ -22,7 +23,9 @@ async def measuring(database):
 
     async def for_ever():
         while True:
-            await jobs.measure_when_told(database, at_most_seconds=LONG)
+            async with asyncio.TaskGroup() as group:
+                for basis in BASES:
+                    group.create_task(jobs.measure_when_told(database, basis, at_most_seconds=LONG))
 
     task = asyncio.create_task(for_ever())
     try:
@@ -94,12 +97,13 @@ async def mark_and_fail(database):
         raise RuntimeError
 
 
+@pytest.mark.parametrize("basis", BASES)
 async def test_a_replica_hears_of_what_another_commits_and_not_of_what_is_rolled_back(
-    database_for,
+    database_for, basis
 ):
     database = await database_for("metrics")
     await deliver(handlers, database, opened())
-    async with news_of_facts(database) as news:
+    async with news_of_facts(database, basis) as news:
         with pytest.raises(RuntimeError):
             await mark_and_fail(database)
         async with database.transaction() as tx:
