@@ -25,8 +25,8 @@ from shared.catalogue.hr import HrEmail
 from shared.database import Transaction
 from shared.handlers import Rejected
 
-_ALIKE = sorted(FACT_NAMES & EmployeeRecorded.model_fields.keys())
-"""Facts that HR's record names as we do, in an order that the digest can rely on."""
+_ALIKE = FACT_NAMES & EmployeeRecorded.model_fields.keys()
+"""Facts that HR's record names as we do."""
 _NO_END = date(9999, 12, 31)
 """How some HR platforms write that no end is known."""
 
@@ -78,17 +78,20 @@ def hr_record(event: EmployeeRecorded) -> HrRecord:
 def _changes(event: EmployeeRecorded) -> dict[str, Any]:
     """What a record states: everything if it is full, else what is present, null included."""
     full = event.record_type == "full"
+    named = event.model_fields_set
     sent = event.__dict__
-    present = _ALIKE if full else [name for name in _ALIKE if name in event.model_fields_set]
-    changes: dict[str, Any] = {name: sent[name] for name in present}
+    # In an order that the digest can rely on.
+    changes: dict[str, Any] = {
+        name: sent[name] for name in sorted(_ALIKE if full else _ALIKE & named)
+    }
     for name, in_our_words in _IN_OTHER_WORDS.items():
         if name in changes:
             changes[name] = in_our_words(changes[name])
-    if full or "name" in event.model_fields_set:
+    if full or "name" in named:
         for part in ("given_name", "family_name"):
             if full or event.name is None or part in event.name.model_fields_set:
                 changes[part] = getattr(event.name, part, None)
-    if full or "emails" in event.model_fields_set:
+    if full or "emails" in named:
         changes["email"] = _main_address(event.emails or [])
     return changes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -58,22 +58,39 @@ async def levels_of_active_employees(
     return {row["job_level"]: row["people"] for row in rows}
 
 
-async def person(connection: Connection, employee_id: str) -> Person | None:
-    """All that the directory holds about one person; None if HR never named them."""
-    row = await connection.fetchrow("SELECT * FROM hr_records WHERE employee_id = $1", employee_id)
-    return (await _people(connection, [row]))[employee_id] if row else None
-
-
 async def lock_people(connection: Connection, ids: Collection[str]) -> dict[str, Person]:
     """These people, locked until the transaction ends; someone unknown comes as an empty Person."""
-    # Locked in a statement of its own, so that those that follow see what the last owner wrote;
-    # in one order, so that two transactions never wait for each other in a circle.
+    known = await _locked(connection, ids)
+    # Where another transaction wrote since our statement began, only the record is its new one. A
+    # statement that begins under the lock sees what that transaction wrote beside it.
+    overtaken = [each for each, row in known.items() if not row["settled"]]
+    if overtaken:
+        known |= await _locked(connection, overtaken)
+    return {each: _person(known[each]) if each in known else Person(each) for each in ids}
+
+
+async def _locked(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
     rows = await connection.fetch(
-        "SELECT * FROM hr_records WHERE employee_id = ANY($1) ORDER BY employee_id FOR UPDATE",
+        """
+        SELECT record.*, (
+            SELECT ctid FROM hr_records AS seen WHERE seen.employee_id = record.employee_id
+        ) = record.ctid AS settled, (
+            -- each by a look-up of its own: a join's plan, made while the tables were small, would
+            -- read them whole when they have grown
+            SELECT one FROM employees AS one WHERE one.employee_id = record.employee_id
+        ) AS employee, (
+            SELECT one FROM contacts AS one WHERE one.employee_id = record.employee_id
+        ) AS contact, (
+            SELECT array_agg(one ORDER BY one.effective_date, one.sequence)
+            FROM scheduled_changes AS one WHERE one.employee_id = record.employee_id
+        ) AS scheduled
+        FROM hr_records AS record WHERE record.employee_id = ANY($1)
+        -- in one order, so that two transactions never wait for each other in a circle
+        ORDER BY record.employee_id FOR UPDATE
+        """,
         list(ids),
     )
-    known = await _people(connection, rows)
-    return {each: known.get(each) or Person(each) for each in ids}
+    return {row["employee_id"]: row for row in rows}
 
 
 async def managers_above(connection: Connection, ids: Collection[str]) -> dict[str, str | None]:
@@ -206,41 +223,18 @@ def _record_row(person: Person) -> tuple[Any, ...]:
     )
 
 
-async def _people(connection: Connection, records: Iterable[Any]) -> dict[str, Person]:
-    by_id = {row["employee_id"]: row for row in records}
-    if not by_id:
-        return {}
-    rows = await connection.fetch(
-        """
-        -- each by a look-up of its own: a join's plan, made while the tables were small, would read
-        -- them whole when they have grown
-        SELECT employee_id, (
-            SELECT one FROM employees AS one WHERE one.employee_id = named.employee_id
-        ) AS employee, (
-            SELECT one FROM contacts AS one WHERE one.employee_id = named.employee_id
-        ) AS contact, (
-            SELECT array_agg(one ORDER BY one.effective_date, one.sequence)
-            FROM scheduled_changes AS one WHERE one.employee_id = named.employee_id
-        ) AS scheduled
-        FROM unnest($1::text[]) AS named (employee_id)
-        """,
-        list(by_id),
-    )
-    return {row["employee_id"]: _person(by_id[row["employee_id"]], row) for row in rows}
-
-
-def _person(record: Any, row: Any) -> Person:
+def _person(row: Any) -> Person:
     return Person(
-        record["employee_id"],
-        sequence=record["sequence"],
-        digest=record["digest"],
-        since=record["effective_date"],
-        facts=Facts(**_from_json(record["facts"])) if record["facts"] else None,
+        row["employee_id"],
+        sequence=row["sequence"],
+        digest=row["digest"],
+        since=row["effective_date"],
+        facts=Facts(**_from_json(row["facts"])) if row["facts"] else None,
         employee=_employee(row["employee"]) if row["employee"] else None,
         contact=Contact(*row["contact"]) if row["contact"] else None,
-        contact_version=record["contact_version"],
+        contact_version=row["contact_version"],
         scheduled=tuple(_scheduled_change(each) for each in row["scheduled"] or ()),
-        erased=record["erased"],
+        erased=row["erased"],
     )
 
 

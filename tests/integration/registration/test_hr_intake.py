@@ -357,8 +357,7 @@ async def test_a_due_change_that_would_close_a_circle_holds_only_its_manager_bac
 
     await day_comes(db, date(2026, 2, 1))
     async with db.transaction() as tx:
-        person = await directory.person(tx.connection, "b")
-    assert person is not None
+        person = (await directory.lock_people(tx.connection, ["b"]))["b"]
     assert person.employee is not None
     assert (person.employee.title, person.employee.manager_id) == ("Deputy", None)
     assert person.scheduled[0].held_because == "managerId: would close the circle b → a → b"
