@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.matching.domain.instance import Instance
+from services.matching.domain.openings import answering_topics
 from services.matching.domain.people import Person, Programme
 from services.matching.domain.rules import RULES
 from services.matching.domain.scoring import (
@@ -103,43 +104,51 @@ class Features(NamedTuple):
     """Direct manager → columns."""
 
 
-def features(given: Instance) -> Features:
-    """The arrays of an instance; everybody is in, also who may be paired with nobody."""
+def features(given: Instance, *, scored: bool = True) -> Features:
+    """The arrays of an instance; everybody is in, also who may be paired with nobody.
+
+    Not `scored`: what the rules ask for, in a third of the time. Nothing else is filled, every
+    topic counts 1, and as rules know no sides, `mentees` of the instance may be mentors.
+    """
     programme, mentees = given.programme, given.mentees
     languages = _Numbers()
     spoken = _bits(given, languages)
     kinds = _Numbers()
     alone = _alone(given.mentors, programme)
-    full = _full(given.mentors)
+    full = free_seats(given.mentors) == 0
     shut = (alone > 0) | full
     kind_of = list(map(kinds.__getitem__, zip(shut.tolist(), *_kinds(given.mentors), strict=True)))
     column_of, class_start, column_class = _by_kind(kind_of, list(kinds))
     mentors = [given.mentors[place] for place in column_of.tolist()]
     firsts = [mentors[start] for start in class_start[:-1]]
-    values = {name: _Numbers([None]) for name in _PLACE}
+    values = {name: _Numbers([None]) for name in (_PLACE if scored else _PLACE[:1])}
     kinds_of_place = _Numbers()
     place_of_column = _ints(map(kinds_of_place.__getitem__, _places_of_work(mentors, values)))
+    rated_rows, rated_columns = (mentees, mentors) if scored else ((), ())
 
     def both(one: _Ask, other: _Ask) -> tuple[Lists, Lists]:
         words = _Numbers()
         rows = _lists(one(mentees), words)
         return rows, _turned(other(mentors), words)
 
-    wants, offered = both(_wanted, _covered)
-    offers, wanted = both(_covered, _wanted)
-    likes, liked = both(_liked, _liked)
+    nothing = _lists(_once(()), _Numbers())
+    wants, offered = both(_wanted, _covered) if scored else both(_answering, _answering)
+    offers, wanted = both(_covered, _wanted) if scored else (nothing, nothing)
+    likes, liked = both(_liked, _liked) if scored else (nothing, nothing)
     bosses, teams = both(_bosses, _bosses)
     return Features(
         column_of=column_of,
         row_alone=_alone(mentees, programme),
         column_alone=alone[column_of],
-        row_full=_full(mentees),
+        row_full=free_seats(mentees) == 0,
         column_full=full[column_of],
-        row_waited=_ints(waited_hours(person, given.now) for person in mentees),
-        column_waited=_ints(waited_hours(person, given.now) for person in mentors),
-        row_asked=_asked(mentees),
-        column_asked=_asked(mentors),
-        row_place=_table(list(_places_of_work(mentees, values)), len(_PLACE)),
+        row_waited=_ints(waited_hours(person, given.now) for person in rated_rows),
+        column_waited=_ints(waited_hours(person, given.now) for person in rated_columns),
+        row_asked=_asked(mentees)
+        if scored
+        else np.maximum(1, np.diff(wants.start)).astype(np.int32),
+        column_asked=_asked(rated_columns),
+        row_place=_table(list(_places_of_work(mentees, values)), len(values)),
         row_level=_ints(person.level or 0 for person in mentees),
         row_level_known=_flags(person.level is not None for person in mentees),
         row_hours=_table([(person.works_from, person.works_until) for person in mentees], 2),
@@ -152,7 +161,7 @@ def features(given: Instance) -> Features:
         class_languages=_stacked([spoken[person.languages] for person in firsts], spoken),
         column_class=column_class,
         place_of_column=place_of_column,
-        places=_table(list(kinds_of_place), len(_PLACE)),
+        places=_table(list(kinds_of_place), len(values)),
         wants=wants,
         offered=offered,
         offers=offers,
@@ -223,8 +232,8 @@ def _stacked(
 def _places_of_work(
     people: Sequence[Person], values: dict[str, _Numbers]
 ) -> Iterator[tuple[int, ...]]:
-    columns = (map(attrgetter(name), people) for name in _PLACE)
-    numbers = (values[name].__getitem__ for name in _PLACE)
+    columns = (map(attrgetter(name), people) for name in values)
+    numbers = (numbers.__getitem__ for numbers in values.values())
     return zip(*map(map, numbers, columns), strict=True)
 
 
@@ -260,6 +269,10 @@ def _covered(people: Sequence[Person]) -> _Said:
     return _Said(offers, np.where(by_near, values, _each(credit_eighths, values)))
 
 
+def _answering(people: Sequence[Person]) -> _Said:
+    return _once([answering_topics(person) for person in people])
+
+
 def _liked(people: Sequence[Person]) -> _Said:
     return _once([person.interests for person in people])
 
@@ -289,8 +302,14 @@ def _asked(people: Sequence[Person]) -> Ints:
     return asked
 
 
-def _full(people: Sequence[Person]) -> NDArray[np.bool_]:
-    return _flags(person.free_seats == 0 for person in people)
+def free_seats(people: Sequence[Person]) -> NDArray[np.int64]:
+    """How many more pairs each may have."""
+    seats, taken = (
+        np.fromiter(map(attrgetter(name), people), np.int64, len(people))
+        for name in ("seats", "taken")
+    )
+    free: NDArray[np.int64] = np.maximum(0, seats - taken)
+    return free
 
 
 def _alone(people: Sequence[Person], programme: Programme) -> NDArray[np.uint8]:
@@ -310,10 +329,10 @@ def _alone(people: Sequence[Person], programme: Programme) -> NDArray[np.uint8]:
 
 def _apart(mentees: Sequence[Person], mentors: Sequence[Person]) -> Lists:
     """Pairs in which one names the other, or is the other, with the first rule that they break."""
-    rows, columns, rules = np.concatenate(
-        [*_naming(mentees, mentors), *(each[[1, 0, 2]] for each in _naming(mentors, mentees))],
-        axis=1,
-    )
+    row, column, rule = _naming(mentees, mentors)
+    other_column, other_row, other_rule = _naming(mentors, mentees)
+    rows, columns = np.concatenate((row, other_row)), np.concatenate((column, other_column))
+    rules = np.concatenate((rule, other_rule))
     order = np.lexsort((rules, columns, rows))
     pairs = rows[order] * len(mentors) + columns[order]
     order = order[np.diff(pairs, prepend=-1) > 0]
@@ -322,31 +341,48 @@ def _apart(mentees: Sequence[Person], mentors: Sequence[Person]) -> Lists:
 
 
 def _naming(people: Sequence[Person], others: Sequence[Person]) -> Iterator[NDArray[np.int64]]:
-    """(3, any number): places of people, places of others whom they name or are, and the rule."""
-    ids = _Numbers()
-    named = _once([(other.employee_id,) for other in others])
-    _lists(named, ids)
-    by_id = _turned(named, ids)
-    for names, rule in (
-        ([(person.employee_id,) for person in people], "reporting_line"),
-        ([person.met for person in people], "repeated"),
-        ([person.blocks for person in people], "blocked"),
-        ([person.managers for person in people], "reporting_line"),
-    ):
-        said = _once(names)
-        numbers = _numbers(said, ids)
-        known = numbers >= 0
-        person = np.repeat(np.arange(len(people)), np.diff(said.start))[known]
-        first = by_id.start[numbers[known]]
-        count = by_id.start[numbers[known] + 1] - first
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        yield np.stack(
-            (
-                np.repeat(person, count),
-                by_id.item[np.repeat(first, count) + within].astype(np.int64),
-                np.full(len(within), _NUMBER_OF[rule]),
-            )
-        )
+    """Places of people, places of others whom they name or are, and the rules."""
+    kinds = ("reporting_line", "repeated", "blocked", "reporting_line")
+    named = [
+        *_ids(people),
+        *(person.met for person in people),
+        *(person.blocks for person in people),
+        *(person.managers for person in people),
+    ]
+    naming, other = _meeting(named, _ids(others))
+    rule = np.repeat([_NUMBER_OF[kind] for kind in kinds], len(people))
+    yield from (np.tile(np.arange(len(people)), len(kinds))[naming], other, rule[naming])
+
+
+def _ids(people: Sequence[Person]) -> list[tuple[str]]:
+    return [(person.employee_id,) for person in people]
+
+
+def _meeting(
+    some: Sequence[Collection[str]], others: Sequence[Collection[str]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of all pairs who name the same."""
+    if len(some) > len(others):  # it is the words of the first that get numbers
+        theirs, ours = _meeting(others, some)
+        return ours, theirs
+    words = _Numbers()
+    named = _lists(_once(some), words)
+    # Sets are compared without a look at the words, which lie all over the memory.
+    known = set(words)
+    found = [
+        (words[word], place)
+        for place, each in enumerate(others)
+        if each
+        for word in known.intersection(each)
+    ]
+    numbers, places = np.fromiter(chain.from_iterable(found), np.int64).reshape(-1, 2).T
+    order = np.argsort(numbers, kind="stable")
+    start = np.searchsorted(numbers[order], np.arange(len(words) + 1))
+    first = start[named.item]
+    count = start[named.item + 1] - first
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    naming = np.repeat(np.arange(len(some)), np.diff(named.start))
+    return np.repeat(naming, count), places[order[np.repeat(first, count) + within]]
 
 
 def _lists(said: _Said, words: _Numbers) -> Lists:
@@ -359,10 +395,15 @@ def _turned(said: _Said, words: _Numbers) -> Lists:
     """Number of a word → who names it, with values; other words are left out."""
     numbers = _numbers(said, words)
     people = np.repeat(np.arange(len(said.names), dtype=np.int32), np.diff(said.start))
-    order = np.argsort(numbers, kind="stable")
+    known = np.flatnonzero(numbers >= 0)
+    # Numbers this narrow are sorted without comparing them.
+    order = known[np.argsort(numbers[known].astype(_narrowest(len(words))), kind="stable")]
     start = np.searchsorted(numbers[order], np.arange(len(words) + 1))
-    order = order[start[0] :]
-    return Lists(start - start[0], people[order], said.values[order])
+    return Lists(start, people[order], said.values[order])
+
+
+def _narrowest(most: int) -> type[np.signedinteger[Any]]:
+    return np.int16 if most < 2**15 else np.int32
 
 
 def _numbers(said: _Said, words: _Numbers) -> Ints:

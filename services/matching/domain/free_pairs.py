@@ -10,7 +10,6 @@ import numpy as np
 from services.matching.domain.all_pairs import AllPairs, Flags, Nearest, Pricing
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Prices, Whole
-from services.matching.domain.rules import RULES
 
 
 class FreePairs:
@@ -56,24 +55,8 @@ class FreePairs:
         )
 
     def reasons(self, mentees: Flags, mentors: Flags) -> tuple[Whole, Whole]:
-        """Counted over everybody, free or not: somebody's rules are looked at before their seats.
-
-        Counted side by side, since those asked for are few and all others are many.
-        """
-        of_mentees = np.zeros((len(mentees), len(RULES) + 1), np.int64)
-        of_mentors = np.zeros((len(mentors), len(RULES) + 1), np.int64)
-        given = self._given
-        if mentees.any():
-            some = tuple(given.mentees[place] for place in np.flatnonzero(mentees).tolist())
-            of_mentees[mentees], _ = self._pairs_of(replace(given, mentees=some)).reasons(
-                np.ones(len(some), np.bool_), np.zeros(len(mentors), np.bool_)
-            )
-        if mentors.any():
-            some = tuple(given.mentors[place] for place in np.flatnonzero(mentors).tolist())
-            _, of_mentors[mentors] = self._pairs_of(replace(given, mentors=some)).reasons(
-                np.zeros(len(mentees), np.bool_), np.ones(len(some), np.bool_)
-            )
-        return of_mentees, of_mentors
+        """Counted over everybody, free or not: other rules are looked at before seats."""
+        return self._pairs_of(self._given).reasons(mentees, mentors)
 
     def _outside(self, edges: Edges) -> Edges:
         return Edges(self._rows[edges.mentee], self._columns[edges.mentor], edges.units)

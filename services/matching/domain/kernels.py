@@ -457,7 +457,7 @@ def price_rows(
 
 
 @njit(cache=True, nogil=True)
-def _bar(f: Features, row: int, barred: Narrow) -> None:
+def _bar(f: Features, row: int, barred: Ints) -> None:
     """Write the rule by which each column must not meet a row for who they are."""
     barred[:] = NO_RULE
     for n in range(f.apart.start[row], f.apart.start[row + 1]):
@@ -469,8 +469,8 @@ def _bar(f: Features, row: int, barred: Narrow) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _rule_of_kind(f: Features, rules: Rules, row: int, kind: int) -> int:
-    gap = f.row_level[row] - f.class_level[kind]
+def _rule_of_kind(f: Features, rules: Rules, sense: int, row: int, kind: int) -> int:
+    gap = sense * (f.row_level[row] - f.class_level[kind])
     if not f.row_level_known[row] or not f.class_level_known[kind] or gap < rules.min_gap:
         return _LEVEL_GAP
     if not share_a_language(f, row, kind):
@@ -480,28 +480,10 @@ def _rule_of_kind(f: Features, rules: Rules, row: int, kind: int) -> int:
     return NO_RULE
 
 
-class Left(NamedTuple):
-    """Whose reasons are counted."""
-
-    rows: NDArray[np.bool_]
-    columns: Ints
-    """Ascending."""
-    class_start: Ints
-    """Where the columns of each class start among them."""
-    column_rule: Ints
-    """The first rule that each of all columns breaks by itself."""
-
-
-def left(f: Features, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Left:
-    """Those of these rows and columns."""
-    places = np.flatnonzero(columns)
+def own_rules(f: Features) -> Ints:
+    """The first rule that each column breaks by itself."""
     alone = np.where(f.column_alone > 0, f.column_alone, NO_RULE)
-    return Left(
-        rows,
-        places.astype(np.int32),
-        np.searchsorted(places, f.class_start).astype(np.int32),
-        np.where(f.column_full, np.minimum(alone, _CAPACITY), alone).astype(np.int32),
-    )
+    return np.where(f.column_full, np.minimum(alone, _CAPACITY), alone).astype(np.int32)
 
 
 def counts(people: int) -> Longs:
@@ -511,60 +493,40 @@ def counts(people: int) -> Longs:
 
 @njit(cache=True, nogil=True)
 def count_reasons(
-    case: Case,
+    f: Features,
+    rules: Rules,
+    sense: int,
+    own_rule: Ints,
+    department: Ints,
+    counted: Longs,
     start: int,
     stop: int,
-    s: Scratch,
-    of_rows: Left,
-    of_columns: Left,
-    row_counts: Longs,
-    column_counts: Longs,
 ) -> None:
-    """Count the counterparts that each rule excludes first.
+    """Count the columns that each rule excludes first, of each row.
 
-    `of_rows` names the rows that are left and all columns, `of_columns` the columns that are left.
+    `sense` is 1 where rows are mentees, who must be above, and -1 where they are mentors.
+    `own_rule` and `department` are those of each column.
     """
-    f, rules = case.features, case.rules
+    columns = len(f.column_of)
+    answered, barred = np.zeros(columns, np.bool_), np.zeros(columns, np.int32)
     for row in range(start, stop):
-        s.given[:] = 0
-        _add(f.wants, case.tables.offered, row, s.given)
-        barred = s.taught
+        answered[:] = False
+        for n in range(f.wants.start[row], f.wants.start[row + 1]):
+            topic = f.wants.item[n]
+            for a in range(f.offered.start[topic], f.offered.start[topic + 1]):
+                answered[f.offered.item[a]] = True
         _bar(f, row, barred)
         of_row = f.row_alone[row] if f.row_alone[row] else NO_RULE
         if f.row_full[row]:
             of_row = min(of_row, _CAPACITY)
-        if of_rows.rows[row]:
-            _count(f, rules, row, of_row, of_rows, s, row_counts[row], None)
-        _count(f, rules, row, of_row, of_columns, s, None, column_counts)
-
-
-@njit(cache=True, nogil=True)
-def _count(
-    f: Features,
-    rules: Rules,
-    row: int,
-    of_row: int,
-    among: Left,
-    s: Scratch,
-    of_this_row: Longs | None,
-    of_columns: Longs | None,
-) -> None:
-    barred = s.taught
-    for kind in range(len(f.class_start) - 1):
-        first, last = among.class_start[kind], among.class_start[kind + 1]
-        if first == last:
-            continue
-        of_kind = min(of_row, _rule_of_kind(f, rules, row, kind))
-        for n in range(np.uint64(first), np.uint64(last)):
-            column = np.uint64(among.columns[n])
-            rule = min(of_kind, among.column_rule[column], barred[column])
-            department = f.places[np.uint64(f.place_of_column[column]), 0]
-            if rules.different_department and department == f.row_place[row, 0]:
-                rule = min(rule, _SAME_DEPARTMENT)
-            if s.given[column] == 0:
-                rule = min(rule, _TOPIC)
-            # No rule, which is one more than any, becomes 0 by its last bits.
-            if of_this_row is not None:
-                of_this_row[np.uint64(rule & (NO_RULE - 1))] += 1
-            if of_columns is not None:
-                of_columns[column, np.uint64(rule & (NO_RULE - 1))] += 1
+        own_department = f.row_place[row, 0] if rules.different_department else -1
+        for kind in range(len(f.class_start) - 1):
+            of_kind = min(of_row, _rule_of_kind(f, rules, sense, row, kind))
+            for column in range(f.class_start[kind], f.class_start[kind + 1]):
+                rule = min(of_kind, own_rule[column], barred[column])
+                if department[column] == own_department:
+                    rule = min(rule, _SAME_DEPARTMENT)
+                if not answered[column]:
+                    rule = min(rule, _TOPIC)
+                # No rule, which is one more than any, becomes 0 by its last bits.
+                counted[row, np.uint64(rule & (NO_RULE - 1))] += 1

@@ -64,7 +64,7 @@ class Prices:
     mentor: Whole
 
 
-def seats(free: Sequence[int], served: Sequence[bool], first: Sequence[bool]) -> Seats:
+def seats(free: Sequence[int] | Whole, served: Sequence[bool], first: Sequence[bool]) -> Seats:
     """Seats of plain lists."""
     return Seats(np.array(free, np.int64), np.array(served, np.bool_), np.array(first, np.bool_))
 

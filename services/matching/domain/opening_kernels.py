@@ -36,8 +36,6 @@ class Case(NamedTuple):
     features: Features
     sense: int
     """1 where rows are mentees, who must be above; -1 where they are mentors."""
-    asks: Lists
-    answers: Lists
     min_gap: int
     min_overlap: int
     different_department: bool
@@ -123,17 +121,15 @@ def _reached(case: Case, left: Collection[int], holds: Lists) -> Flags:
 
 def _case(side: Side) -> tuple[Case, Sequence[str], Sequence[str]]:
     programme = side.programme
-    # Features know no roles: rows stand where mentees do.
-    f = features(Instance(programme, tuple(side.counterparts), tuple(side.people), _NO_MOMENT))
+    f = features(
+        Instance(programme, tuple(side.counterparts), tuple(side.people), _NO_MOMENT), scored=False
+    )
     counterparts = [side.counterparts[place] for place in f.column_of]
     languages, spoken = _words([counterparts[first].languages for first in f.class_start[:-1]])
     topics, answering = _words([answering_topics(each) for each in counterparts])
-    senior = side.role == "mentee"
     case = Case(
         f,
-        1 if senior else -1,
-        f.wants if senior else f.offers,
-        f.offered if senior else f.wanted,
+        1 if side.role == "mentee" else -1,
         programme.min_level_gap,
         programme.min_overlap_minutes,
         programme.different_department,
@@ -190,10 +186,10 @@ def _mark(case: Case, row: int, answered: Flags, barred: Flags) -> None:
     f = case.features
     answered[:] = False
     barred[:] = False
-    for n in range(case.asks.start[row], case.asks.start[row + 1]):
-        topic = case.asks.item[n]
-        for a in range(case.answers.start[topic], case.answers.start[topic + 1]):
-            answered[case.answers.item[a]] = True
+    for n in range(f.wants.start[row], f.wants.start[row + 1]):
+        topic = f.wants.item[n]
+        for a in range(f.offered.start[topic], f.offered.start[topic + 1]):
+            answered[f.offered.item[a]] = True
     for n in range(f.apart.start[row], f.apart.start[row + 1]):
         barred[f.apart.item[n]] = True
     for n in range(f.bosses.start[row], f.bosses.start[row + 1]):

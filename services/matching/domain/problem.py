@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 import numpy as np
 
 from services.matching.domain.all_pairs import AllPairs, Floor, TabledPairs, Told
+from services.matching.domain.features import free_seats
 from services.matching.domain.free_pairs import FreePairs
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Market, Seats, Whole, seats
@@ -39,7 +41,7 @@ def all_pairs(given: Instance, told: Told = lambda _, __: None) -> AllPairs:
     """The admissible pairs of an instance with what they are worth."""
     rows, columns = _free(given.mentees), _free(given.mentors)
     if 2 * len(rows) * len(columns) < len(given.mentees) * len(given.mentors):
-        return FreePairs(given, rows, columns, lambda some: _all_pairs(some, told))
+        return FreePairs(given, rows, columns, partial(_all_pairs, told=told))
     return _all_pairs(given, told)
 
 
@@ -49,7 +51,7 @@ def too_many_for_a_table(given: Instance) -> bool:
 
 
 def _free(people: Sequence[Person]) -> Whole:
-    return np.array([place for place, p in enumerate(people) if p.free_seats], np.int64)
+    return np.flatnonzero(free_seats(people))
 
 
 def _all_pairs(given: Instance, told: Told) -> AllPairs:
@@ -95,7 +97,7 @@ def places_of(people: Sequence[Person]) -> dict[UUID, int]:
 
 def _seats(people: Sequence[Person]) -> Seats:
     return seats(
-        [person.free_seats for person in people],
+        free_seats(people),
         [person.taken > 0 for person in people],
         [person.orphaned for person in people],
     )

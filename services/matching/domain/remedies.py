@@ -33,6 +33,7 @@ from services.matching.domain.changes import (
     smallest_first,
 )
 from services.matching.domain.explanation import Unmatched
+from services.matching.domain.features import free_seats
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Market, Prices, Whole
 from services.matching.domain.openings import Openings, Side, openings
@@ -97,8 +98,7 @@ def nearest(reasons: Mapping[str, int]) -> tuple[str | None, int]:
 
 
 def _free(people: Sequence[Person], ends: Whole) -> NDArray[np.int64]:
-    free = np.array([person.free_seats for person in people], np.int64)
-    left: NDArray[np.int64] = free - np.bincount(ends, minlength=len(people))
+    left: NDArray[np.int64] = free_seats(people) - np.bincount(ends, minlength=len(people))
     return left
 
 

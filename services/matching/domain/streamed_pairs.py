@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.matching.domain import kernels
 from services.matching.domain.all_pairs import Flags, Floor, Nearest, Pricing, Told
-from services.matching.domain.features import Lists, features
+from services.matching.domain.features import Features, Lists, features
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Prices, Whole
+from services.matching.domain.people import Person
 from services.matching.domain.rules import RULES
 
 _CANDIDATES = 24
@@ -22,34 +25,45 @@ make it take more of them."""
 _GAINING = 16
 """So many that gain are added for each mentee."""
 _ROWS_AT_ONCE = 256
+_REASONS_AT_ONCE = 32
 
 
 class StreamedPairs:
     """Pairs that are scored whenever they are looked at, by as many threads as there are cores."""
 
     def __init__(self, given: Instance, kept: Edges, floor: Floor, told: Told) -> None:
-        self._features = features(given)
-        self._told = told
+        self._given, self._kept, self._floor, self._told = given, kept, floor, told
         self._rows, self._columns = len(given.mentees), len(given.mentors)
-        rules = kernels.rules_of(given.programme)
-        self._case = kernels.Case(
-            self._features,
-            rules,
-            kernels.tables(self._features, rules),
-            kernels.Favour(self._by_row(kept), floor.units, floor.bonus),
-        )
+        self._rules = kernels.rules_of(given.programme)
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        self._scratch = [kernels.scratch(self._features, self._case.tables) for _ in range(threads)]
+        self._threads = range(threads)
+
+    # Reasons do not ask for scores.
+    @cached_property
+    def _features(self) -> Features:
+        return features(self._given)
+
+    @cached_property
+    def _case(self) -> kernels.Case:
+        return kernels.Case(
+            self._features,
+            self._rules,
+            kernels.tables(self._features, self._rules),
+            kernels.Favour(self._by_row(self._kept), self._floor.units, self._floor.bonus),
+        )
+
+    @cached_property
+    def _scratch(self) -> list[kernels.Scratch]:
+        return [kernels.scratch(self._features, self._case.tables) for _ in self._threads]
 
     def candidates(self) -> Edges:
         """The best of each mentee and the best of each mentor."""
+        case, scratch = self._case, self._scratch
         of_rows = kernels.best(self._rows, _CANDIDATES)
-        of_columns = [kernels.best(self._columns, _CANDIDATES) for _ in self._scratch]
+        of_columns = [kernels.best(self._columns, _CANDIDATES) for _ in self._threads]
 
         def look(thread: int, start: int, stop: int) -> None:
-            kernels.find_candidates(
-                self._case, start, stop, self._scratch[thread], of_rows, of_columns[thread]
-            )
+            kernels.find_candidates(case, start, stop, scratch[thread], of_rows, of_columns[thread])
 
         self._over_all_rows("candidates", look)
         by_row = self._edges(of_rows)
@@ -60,17 +74,18 @@ class StreamedPairs:
 
     def price(self, prices: Prices, chosen: Edges) -> Pricing:
         """Look at all of them."""
+        case, scratch = self._case, self._scratch
         column_price = prices.mentor[self._features.column_of]
         gains, of_rows = kernels.best(self._rows, _GAINING), kernels.best(self._rows, 1)
-        of_columns = [kernels.best(self._columns, 1) for _ in self._scratch]
+        of_columns = [kernels.best(self._columns, 1) for _ in self._threads]
         chosen_columns = self._by_row(chosen)
 
         def look(thread: int, start: int, stop: int) -> None:
             kernels.price_rows(
-                self._case,
+                case,
                 start,
                 stop,
-                self._scratch[thread],
+                scratch[thread],
                 prices.mentee,
                 column_price,
                 chosen_columns,
@@ -93,51 +108,56 @@ class StreamedPairs:
         )
 
     def reasons(self, mentees: Flags, mentors: Flags) -> tuple[Whole, Whole]:
-        """Counted in one more look at the pairs of the people named."""
-        f = self._features
-        of_rows, of_columns = (
-            kernels.left(f, mentees, np.ones(self._columns, np.bool_)),
-            kernels.left(f, np.zeros(self._rows, np.bool_), mentors[f.column_of]),
+        """Counted side by side: those asked for are few, and their counterparts are all others."""
+        given = self._given
+        return (
+            self._counted(given.mentees, mentees, given.mentors, sense=1),
+            self._counted(given.mentors, mentors, given.mentees, sense=-1),
         )
-        row_counts = kernels.counts(self._rows)
-        column_counts = [kernels.counts(self._columns) for _ in self._scratch]
 
-        def look(thread: int, start: int, stop: int) -> None:
-            kernels.count_reasons(
-                self._case,
-                start,
-                stop,
-                self._scratch[thread],
-                of_rows,
-                of_columns,
-                row_counts,
-                column_counts[thread],
-            )
+    def _counted(
+        self, people: Sequence[Person], left: Flags, others: tuple[Person, ...], *, sense: int
+    ) -> Whole:
+        counts = kernels.counts(len(people))
+        some = tuple(people[place] for place in np.flatnonzero(left).tolist())
+        if some and others:
+            self._told("reasons", 0.0)
+            f = features(replace(self._given, mentors=others, mentees=some), scored=False)
+            own_rule, department = kernels.own_rules(f), f.places[f.place_of_column, 0]
+            counted = kernels.counts(len(some))
 
-        self._over_all_rows("reasons", look)
-        of_mentors = np.empty_like(column_counts[0])
-        of_mentors[f.column_of] = sum(column_counts[1:], start=column_counts[0])
-        rules = len(RULES) + 1
-        return row_counts[:, :rules], of_mentors[:, :rules]
+            def look(_: int, start: int, stop: int) -> None:
+                kernels.count_reasons(
+                    f, self._rules, sense, own_rule, department, counted, start, stop
+                )
+
+            self._over_rows(len(some), _REASONS_AT_ONCE, "reasons", look)
+            counts[left] = counted
+        return counts[:, : len(RULES) + 1]
 
     def _over_all_rows(self, doing: str, look: Callable[[int, int, int], None]) -> None:
+        self._told(doing, 0.0)
+        self._over_rows(self._rows, _ROWS_AT_ONCE, doing, look)
+
+    def _over_rows(
+        self, rows: int, at_once: int, doing: str, look: Callable[[int, int, int], None]
+    ) -> None:
         """Have each thread take some rows after the other until none is left."""
-        starts = iter(range(0, self._rows, _ROWS_AT_ONCE))
+        starts = iter(range(0, rows, at_once))
 
         def work(thread: int) -> Iterator[int]:
             # The interpreter's lock makes `next` safe.
             for start in starts:
-                stop = min(start + _ROWS_AT_ONCE, self._rows)
+                stop = min(start + at_once, rows)
                 look(thread, start, stop)
                 yield stop
 
         def run(thread: int) -> None:
             for stop in work(thread):
-                self._told(doing, stop / self._rows)
+                self._told(doing, stop / rows)
 
-        self._told(doing, 0.0)
-        with ThreadPoolExecutor(len(self._scratch)) as threads:
-            list(threads.map(run, range(len(self._scratch))))
+        with ThreadPoolExecutor(len(self._threads)) as threads:
+            list(threads.map(run, self._threads))
 
     def _edges(self, found: kernels.Best, *, turned: bool = False) -> Edges:
         place, slot = np.nonzero(np.arange(found.value.shape[1]) < found.held[:, None])
