@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -31,7 +31,9 @@ log = structlog.get_logger()
 # Records of a megabyte each must not be held by the hundreds.
 _MOST_BYTES_AT_ONCE = 4_000_000
 _LOOK_MS = 1000
+_SOON_MS = 50
 _REST_MS = 5
+_COMMIT_SECONDS = 0.1
 _BATCHES_AT_A_LOOK = 4
 """While one is applied the next is decoded, so there should be a next."""
 # A few records cost nearly as much as many. Resting after them as long as they took leaves the
@@ -52,14 +54,16 @@ class _Gate(ConsumerRebalanceListener):  # type: ignore[misc]
     Without it the client gives partitions away while their batch is still being applied.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[], Awaitable[None]]) -> None:
         self.lock = asyncio.Lock()
+        self._leave = leave
         self._held = False
 
     async def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - the client's interface
         if not self._held:
             await self.lock.acquire()
             self._held = True
+            await self._leave()
 
     async def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002
         if self._held:
@@ -81,9 +85,12 @@ class Consumer:
     ) -> None:
         self._inbound = inbound
         self._service = inbound.database.service
-        self._gate = _Gate()
+        self._gate = _Gate(self._commit)
         self._max_batch = max_batch
         self._failures = 0
+        self._applied: dict[TopicPartition, int] = {}
+        """Offsets to commit."""
+        self._last_commit = 0.0
         self._last_progress = time.monotonic()
         self._waiting_since: float | None = None
         self._oldest_in_hand = 0.0
@@ -113,15 +120,33 @@ class Consumer:
     async def _next(self, consumer: AIOKafkaConsumer) -> tuple[_Record, ...]:
         """What has come since the last look, or else what comes first within a while."""
         most = _BATCHES_AT_A_LOOK * self._max_batch
+        consumer.resume(*consumer.paused())
         records = _in_line(await consumer.getmany(max_records=most))
         if not records:
-            return _in_line(await consumer.getmany(timeout_ms=_LOOK_MS, max_records=most))
-        if room := most - len(records):
+            records = await self._wait(consumer, most)
+        elif room := most - len(records):
             # While the client holds records it asks the broker for none: more may have come. What
             # fails here does so again at the next look, and must not take these records with it.
             with contextlib.suppress(KafkaError):
                 records += _in_line(await consumer.getmany(timeout_ms=_REST_MS, max_records=room))
+        if records and self._few(len(records)):
+            # Else the client asks at once for more and gets the one record that comes next, which
+            # keeps it from asking again before the next look.
+            consumer.pause(*consumer.assignment())
         return records
+
+    async def _wait(self, consumer: AIOKafkaConsumer, most: int) -> tuple[_Record, ...]:
+        # Not after each few records, which would take a good part of the time that they take.
+        if time.monotonic() - self._last_commit > _COMMIT_SECONDS:
+            await self._commit()
+        wait_ms = _SOON_MS if self._applied else _LOOK_MS
+        records = _in_line(await consumer.getmany(timeout_ms=wait_ms, max_records=most))
+        if not records:
+            await self._commit()
+        return records
+
+    def _few(self, records: int) -> bool:
+        return records < _FEW * self._max_batch
 
     async def _receive(self, message: KafkaMessage) -> None:
         """Take records from FastStream. Never raises: FastStream would skip the batch."""
@@ -135,7 +160,7 @@ class Consumer:
             if taken:
                 self._oldest_in_hand = min(r.timestamp for r in taken) / 1000
             rest = await self._apply_all(consumer, list(_batches(taken, self._max_batch)))
-        if not rest and len(taken) < _FEW * self._max_batch:
+        if not rest and self._few(len(taken)):
             rest = min(time.monotonic() - began, _LONGEST_REST_SECONDS)
         await asyncio.sleep(rest)
 
@@ -158,8 +183,10 @@ class Consumer:
         finally:
             if ahead:
                 ahead.cancel()
-        if done:
-            await self._commit(consumer, list(chain.from_iterable(batches[:done])))
+        applied = list(chain.from_iterable(batches[:done]))
+        self._applied |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in applied}
+        if not self._few(len(applied)):
+            await self._commit()
         return rest
 
     async def _read(self, raw: _Raw) -> list[Read]:
@@ -198,9 +225,13 @@ class Consumer:
         longest = min(_LONGEST_BACKOFF_SECONDS, 0.1 * 2 ** min(self._failures, 8))
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
 
-    async def _commit(self, consumer: AIOKafkaConsumer, raw: _Raw) -> None:
-        offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in raw}
+    async def _commit(self) -> None:
+        offsets, self._applied = self._applied, {}
+        self._last_commit = time.monotonic()
+        if not offsets:
+            return
         try:
+            consumer: AIOKafkaConsumer = self._subscriber.consumer
             await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError, KafkaError) as error:
             # The work is done; whoever gets these records again drops them by the inbox.

@@ -207,6 +207,7 @@ def describe(error: ValidationError, remedies: Mapping[str, str] = {}) -> str:
     return "; ".join(reasons[:5])
 
 
+@lru_cache(maxsize=256)  # the events of one batch share it
 def _time(text: str | None) -> datetime | None:
     if text is None:
         return None

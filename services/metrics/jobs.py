@@ -15,7 +15,7 @@ from services.metrics.store import recalling, remembering
 from shared.catalogue import KpiMeasured, Period
 from shared.database import Database, Transaction
 
-_SHORT_SECONDS = 0.01
+_SHORT_SECONDS: Mapping[Basis, float] = {"programme": 0.01, "arrivals": 0.1}
 _MOST_REST = 4
 _LONGEST_REST_SECONDS = 20.0
 _LONGEST_WORK_SECONDS = 10.0
@@ -30,17 +30,17 @@ async def measure_when_told(database: Database, basis: Basis, *, at_most_seconds
                 news.clear()
                 began = time.monotonic()
                 await measure_programmes(database, [basis])
-                await asyncio.sleep(_rest_seconds(time.monotonic() - began))
+                await asyncio.sleep(_rest_seconds(basis, time.monotonic() - began))
                 await asyncio.wait_for(news.wait(), ends - time.monotonic())
 
 
-def _rest_seconds(worked: float) -> float:
+def _rest_seconds(basis: Basis, worked: float) -> float:
     """How long to leave the processors to others after so many seconds of work.
 
     Short work may come often. The longer it takes, because there is much to count or because the
     machine is busy, the smaller its share: in a stream of news a fifth in the end.
     """
-    times = min(worked / _SHORT_SECONDS, _MOST_REST)
+    times = min(worked / _SHORT_SECONDS[basis], _MOST_REST)
     return min(worked * times, _LONGEST_REST_SECONDS)
 
 

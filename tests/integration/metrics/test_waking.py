@@ -114,11 +114,12 @@ async def test_a_replica_hears_of_what_another_commits_and_not_of_what_is_rolled
             await news.wait()
 
 
-def test_the_longer_the_work_the_smaller_its_share_and_the_rest_has_an_end():
-    shares = [work / (work + jobs._rest_seconds(work)) for work in (0.001, 0.01, 0.03, 0.09, 1)]
+@pytest.mark.parametrize("basis", BASES)
+def test_the_longer_the_work_the_smaller_its_share_and_the_rest_has_an_end(basis):
+    shares = [work / (work + jobs._rest_seconds(basis, work)) for work in (0.001, 0.01, 0.03, 1)]
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == pytest.approx(0.2)
-    assert jobs._rest_seconds(100) == jobs._LONGEST_REST_SECONDS
+    assert jobs._rest_seconds(basis, 100) == jobs._LONGEST_REST_SECONDS
 
 
 async def test_what_takes_too_long_waits_for_the_next_time_and_comes_first_then(

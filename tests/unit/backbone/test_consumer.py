@@ -27,8 +27,23 @@ class FakeClient:
         self.answers = list(answers)
         self.asked: list[tuple[bool, int]] = []
         """Whether it might wait, and for how many records at most."""
+        self.stopped: set[TopicPartition] = set()
+        """Partitions of which it asks the broker for no more."""
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("topic", 0)}
+
+    def paused(self) -> set[TopicPartition]:
+        return set(self.stopped)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.stopped.update(partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.stopped.difference_update(partitions)
 
     async def getmany(self, *, timeout_ms: int = 0, max_records: int) -> dict[Any, list[Any]]:
+        assert not self.stopped
         self.asked.append((timeout_ms > 0, max_records))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -69,6 +84,16 @@ async def test_the_first_record_after_a_pause_is_not_kept_waiting_for_more(
 async def test_a_full_look_asks_for_no_more(look: Callable[[FakeClient], Any]) -> None:
     client = FakeClient(list("abcdefghijklmnopqrst"))
     assert await look(client) == tuple("abcdefghijklmnopqrst")
+    assert client.stopped == set()
+
+
+async def test_while_few_records_are_applied_no_single_one_is_fetched_before_the_others(
+    look: Callable[[FakeClient], Any],
+) -> None:
+    client = FakeClient([], ["a"], [], ["b", "c"])
+    assert await look(client) == ("a",)
+    assert client.stopped == client.assignment()
+    assert await look(client) == ("b", "c")
 
 
 async def test_a_failure_after_records_were_taken_loses_none_of_them(
@@ -125,6 +150,11 @@ async def _handed_on(inbound: Any, sizes: list[int]) -> FakePartition:
     """Give a consumer records of these sizes, in batches of two."""
     consumer = Consumer(KafkaBroker(), inbound, max_batch=2)
     client = FakePartition()
+    await _hand_on(consumer, client, sizes)
+    return client
+
+
+async def _hand_on(consumer: Consumer, client: Any, sizes: list[int]) -> None:
     consumer._subscriber.consumer = client
     raw = tuple(
         SimpleNamespace(
@@ -139,7 +169,34 @@ async def _handed_on(inbound: Any, sizes: list[int]) -> FakePartition:
         for offset, size in enumerate(sizes)
     )
     await consumer._receive(SimpleNamespace(raw_message=raw))  # type: ignore[arg-type]
-    return client
+
+
+class FakeSubscription(FakeClient, FakePartition):
+    """Both."""
+
+    def __init__(self, *answers: Answer) -> None:
+        FakeClient.__init__(self, *answers)
+        FakePartition.__init__(self)
+
+    assignment = FakePartition.assignment
+
+
+async def test_the_place_after_few_records_is_committed_when_no_more_come() -> None:
+    consumer = Consumer(KafkaBroker(), FakeInbound(), max_batch=500)  # type: ignore[arg-type]
+    client: Any = FakeSubscription([], ["a"], [], [])
+    await consumer._subscriber.get_msg(client)
+    await _hand_on(consumer, client, [1, 1])
+    assert client.committed == []
+    await consumer._subscriber.get_msg(client)
+    assert client.committed == [2]
+
+
+async def test_the_place_is_committed_before_partitions_go_to_another() -> None:
+    consumer = Consumer(KafkaBroker(), FakeInbound(), max_batch=500)  # type: ignore[arg-type]
+    client: Any = FakeSubscription()
+    await _hand_on(consumer, client, [1, 1])
+    await consumer._gate.on_partitions_revoked({TopicPartition("topic", 0)})
+    assert client.committed == [2]
 
 
 async def test_the_next_batch_is_read_while_one_is_applied() -> None:
