@@ -15,11 +15,25 @@ def assign(edges: Edges, market: Market) -> tuple[Edges, Prices]:
     The same for the same input; callers sort people by id, so that the choice among equals does
     not hang on the order of rows.
     """
-    mentees, mentors = market.mentees, market.mentors
-    usable = np.flatnonzero((mentees.free[edges.mentee] > 0) & (mentors.free[edges.mentor] > 0))
-    network = _Network(edges.at(usable), market)
-    chosen, prices = network.flow()
-    return edges.at(usable[chosen]), prices
+    rows, columns = np.flatnonzero(market.mentees.free), np.flatnonzero(market.mentors.free)
+    usable = np.flatnonzero(
+        (market.mentees.free[edges.mentee] > 0) & (market.mentors.free[edges.mentor] > 0)
+    )
+    some = edges.at(usable)
+    network = _Network(
+        Edges(
+            np.searchsorted(rows, some.mentee), np.searchsorted(columns, some.mentor), some.units
+        ),
+        market.among(rows, columns),
+    )
+    chosen, of_some = network.flow()
+    # Whoever has no seat free is in nobody's way at any price: this is what the flow would say.
+    prices = Prices(
+        np.full(len(market.mentees.free), market.most + 2 * market.alone),
+        np.full(len(market.mentors.free), -2 * market.alone),
+    )
+    prices.mentee[rows], prices.mentor[columns] = of_some.mentee, of_some.mentor
+    return some.at(chosen), prices
 
 
 class _Network:

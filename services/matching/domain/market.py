@@ -27,6 +27,10 @@ class Seats:
     first: NDArray[np.bool_]
     """Comes before others when not all can be served."""
 
+    def at(self, places: Whole) -> Seats:
+        """Those of the people at these places."""
+        return Seats(self.free[places], self.served[places], self.first[places])
+
 
 @dataclass(frozen=True, slots=True)
 class Edges:
@@ -82,6 +86,10 @@ class Market:
         """The price of leaving somebody alone: more than all pairs together can be worth."""
         most_pairs = int(min(self.mentees.free.sum(), self.mentors.free.sum()))
         return (self.most + 1) * (most_pairs + 1)
+
+    def among(self, rows: Whole, columns: Whole) -> Market:
+        """The market of some, where all others have no seat free."""
+        return Market(self.mentees.at(rows), self.mentors.at(columns), self.most)
 
     def bonus(self, side: Seats) -> Whole:
         """What it is worth to serve each person of a side: twice as much for who comes first."""
