@@ -27,6 +27,7 @@ from services.matching.domain.scoring import (
 )
 
 Longs = NDArray[np.int64]
+Tiny = NDArray[np.int8]
 Narrow = NDArray[np.int16] | Ints
 """Half as wide wherever that is wide enough: the loops wait for memory."""
 
@@ -457,7 +458,7 @@ def price_rows(
 
 
 @njit(cache=True, nogil=True)
-def _bar(f: Features, row: int, barred: Ints) -> None:
+def _bar(f: Features, row: int, barred: Tiny) -> None:
     """Write the rule by which each column must not meet a row for who they are."""
     barred[:] = NO_RULE
     for n in range(f.apart.start[row], f.apart.start[row + 1]):
@@ -480,10 +481,10 @@ def _rule_of_kind(f: Features, rules: Rules, sense: int, row: int, kind: int) ->
     return NO_RULE
 
 
-def own_rules(f: Features) -> Ints:
+def own_rules(f: Features) -> Tiny:
     """The first rule that each column breaks by itself."""
     alone = np.where(f.column_alone > 0, f.column_alone, NO_RULE)
-    return np.where(f.column_full, np.minimum(alone, _CAPACITY), alone).astype(np.int32)
+    return np.where(f.column_full, np.minimum(alone, _CAPACITY), alone).astype(np.int8)
 
 
 def counts(people: int) -> Longs:
@@ -496,7 +497,7 @@ def count_reasons(
     f: Features,
     rules: Rules,
     sense: int,
-    own_rule: Ints,
+    own_rule: Tiny,
     department: Ints,
     counted: Longs,
     start: int,
@@ -508,25 +509,29 @@ def count_reasons(
     `own_rule` and `department` are those of each column.
     """
     columns = len(f.column_of)
-    answered, barred = np.zeros(columns, np.bool_), np.zeros(columns, np.int32)
+    barred, topic = np.zeros(columns, np.int8), np.zeros(columns, np.int8)
+    tally = np.zeros(NO_RULE + 1, np.int64)
     for row in range(start, stop):
-        answered[:] = False
-        for n in range(f.wants.start[row], f.wants.start[row + 1]):
-            topic = f.wants.item[n]
-            for a in range(f.offered.start[topic], f.offered.start[topic + 1]):
-                answered[f.offered.item[a]] = True
         _bar(f, row, barred)
+        topic[:] = _TOPIC
+        for n in range(f.wants.start[row], f.wants.start[row + 1]):
+            wanted = f.wants.item[n]
+            for a in range(f.offered.start[wanted], f.offered.start[wanted + 1]):
+                topic[f.offered.item[a]] = NO_RULE
+        own_department = f.row_place[row, 0] if rules.different_department else -1
+        # All columns first by what is their own, several at once; then class by class.
+        for column in range(columns):
+            rule = min(own_rule[column], barred[column], topic[column])
+            if department[column] == own_department:
+                rule = min(rule, np.int8(_SAME_DEPARTMENT))
+            topic[column] = rule
         of_row = f.row_alone[row] if f.row_alone[row] else NO_RULE
         if f.row_full[row]:
             of_row = min(of_row, _CAPACITY)
-        own_department = f.row_place[row, 0] if rules.different_department else -1
+        tally[:] = 0
         for kind in range(len(f.class_start) - 1):
-            of_kind = min(of_row, _rule_of_kind(f, rules, sense, row, kind))
+            of_kind = np.int8(min(of_row, _rule_of_kind(f, rules, sense, row, kind)))
             for column in range(f.class_start[kind], f.class_start[kind + 1]):
-                rule = min(of_kind, own_rule[column], barred[column])
-                if department[column] == own_department:
-                    rule = min(rule, _SAME_DEPARTMENT)
-                if not answered[column]:
-                    rule = min(rule, _TOPIC)
-                # No rule, which is one more than any, becomes 0 by its last bits.
-                counted[row, np.uint64(rule & (NO_RULE - 1))] += 1
+                tally[np.uint8(min(of_kind, topic[column]))] += 1
+        counted[row, 1:] = tally[1:NO_RULE]
+        counted[row, 0] = tally[NO_RULE]
