@@ -162,6 +162,8 @@ async def save_people(connection: Connection, changed: Sequence[tuple[Person, Pe
     )
 
 
+_MANY_NEW = 100
+"""New people in one transaction, as only an import has them."""
 _Rows: TypeAlias = Sequence[tuple[bool, tuple[Any, ...]]]
 """Whole rows of a table, each with whether the table has one to replace."""
 
@@ -188,6 +190,10 @@ async def _save_rows(connection: Connection, rows: Sequence[_Rows]) -> None:
         if new:
             # A fraction of an upsert's work, and a first import is all of this kind.
             await connection.copy_records_to_table(table, columns=columns, records=new)
+    if sum(not known for known, _ in rows[0]) >= _MANY_NEW:
+        # Plans made for a small company read its tables whole, which takes ever longer until
+        # Postgres notices by itself, perhaps a minute later, that they have grown.
+        await connection.execute("DISCARD PLANS")
     changed = [[row for known, row in theirs if known] for theirs in rows]
     if any(changed):
         await connection.execute(_REPLACE, *changed)

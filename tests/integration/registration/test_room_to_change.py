@@ -1,4 +1,4 @@
-"""A change of a person stays on the page where the person is, so that no index has to follow."""
+"""What a change of a person costs does not grow with the company."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import date
 import pytest
 
 from services.registration.handlers import handlers
+from services.registration.store import directory
 from shared.catalogue import EmployeeRecorded
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.testing import deliver
 from tests.conftest import DatabaseFor
 
@@ -30,6 +31,33 @@ async def test_a_change_stays_on_its_page_however_many_people_follow(
     await deliver(handlers, database, *states(CHANGED, sequence=2))
 
     assert await pages(database, table) == before
+
+
+async def test_people_are_looked_up_by_their_key_in_a_company_that_was_small_just_now(
+    database_for: DatabaseFor,
+) -> None:
+    database = await database_for("registration")
+    few, many = range(12), range(12, 1000)
+    await deliver(handlers, database, *states(few, sequence=1))
+    await database.pool.execute("ANALYZE")
+    for sequence in range(2, 12):  # until Postgres keeps its plan
+        await deliver(handlers, database, *states(few, sequence=sequence))
+
+    await deliver(handlers, database, *states(many, sequence=1))
+
+    async with database.transaction() as tx:
+        before = await read_whole(tx)
+        await directory.lock_people(tx.connection, ["e003", "e600"])
+        assert await read_whole(tx) == before
+
+
+async def read_whole(tx: Transaction) -> dict[str, int]:
+    """How often this connection has lately read each of the tables whole."""
+    rows = await tx.connection.fetch(
+        "SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname = ANY($1)",
+        ["hr_records", "employees", "contacts"],
+    )
+    return {row["relname"]: row["seq_scan"] for row in rows}
 
 
 def states(numbers: Iterable[int], *, sequence: int) -> list[EmployeeRecorded]:
