@@ -62,7 +62,7 @@ async def lock_people(connection: Connection, ids: Collection[str]) -> dict[str,
     """These people, locked until the transaction ends; someone unknown comes as an empty Person."""
     known = await _locked(connection, ids)
     # Where another transaction wrote since our statement began, only the record is its new one. A
-    # statement that begins under the lock sees what that transaction wrote beside it.
+    # statement that begins under the lock sees what it wrote beside it: never without the record.
     overtaken = [each for each, row in known.items() if not row["settled"]]
     if overtaken:
         known |= await _locked(connection, overtaken)
