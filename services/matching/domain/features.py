@@ -30,6 +30,8 @@ from services.matching.domain.scoring import (
 Ints = NDArray[np.int32]
 _NUMBER_OF = {name: number for number, name in enumerate(RULES, start=1)}
 _PLACE = tuple(DISTANCE_TENTHS)
+_NAMED = {"met": "repeated", "blocks": "blocked", "managers": "reporting_line"}
+"""Whom a person names, and the rule by which."""
 
 
 class Lists(NamedTuple):
@@ -168,7 +170,7 @@ def features(given: Instance, *, scored: bool = True) -> Features:
         wanted=wanted,
         likes=likes,
         liked=liked,
-        apart=_apart(mentees, mentors),
+        apart=_apart(mentees, given.mentors, np.argsort(column_of)),
         bosses=bosses,
         teams=teams,
     )
@@ -327,11 +329,15 @@ def _alone(people: Sequence[Person], programme: Programme) -> NDArray[np.uint8]:
     return np.fromiter(map(rule, people), np.uint8, len(people))
 
 
-def _apart(mentees: Sequence[Person], mentors: Sequence[Person]) -> Lists:
+def _apart(
+    mentees: Sequence[Person], mentors: Sequence[Person], column_at: NDArray[np.int64]
+) -> Lists:
     """Pairs in which one names the other, or is the other, with the first rule that they break."""
-    row, column, rule = _naming(mentees, mentors)
-    other_column, other_row, other_rule = _naming(mentors, mentees)
-    rows, columns = np.concatenate((row, other_row)), np.concatenate((column, other_column))
+    fewer = len(mentees) <= len(mentors)
+    row, column, rule = _naming(mentees, mentors, themselves=fewer)
+    other_column, other_row, other_rule = _naming(mentors, mentees, themselves=not fewer)
+    rows = np.concatenate((row, other_row))
+    columns = column_at[np.concatenate((column, other_column))]
     rules = np.concatenate((rule, other_rule))
     order = np.lexsort((rules, columns, rows))
     pairs = rows[order] * len(mentors) + columns[order]
@@ -340,18 +346,23 @@ def _apart(mentees: Sequence[Person], mentors: Sequence[Person]) -> Lists:
     return Lists(start, columns[order].astype(np.int32), rules[order].astype(np.int32))
 
 
-def _naming(people: Sequence[Person], others: Sequence[Person]) -> Iterator[NDArray[np.int64]]:
-    """Places of people, places of others whom they name or are, and the rules."""
-    kinds = ("reporting_line", "repeated", "blocked", "reporting_line")
-    named = [
-        *_ids(people),
-        *(person.met for person in people),
-        *(person.blocks for person in people),
-        *(person.managers for person in people),
-    ]
+def _naming(
+    people: Sequence[Person], others: Sequence[Person], *, themselves: bool
+) -> Iterator[NDArray[np.int64]]:
+    """Places of people, places of others whom they name, or are, and the rules."""
+    rules = [_NUMBER_OF[rule] for rule in _NAMED.values()]
+    named: list[Collection[str]] = []
+    for name in _NAMED:
+        named += map(attrgetter(name), people)
+    if themselves:
+        named += _ids(people)
+        rules.append(_NUMBER_OF["reporting_line"])
     naming, other = _meeting(named, _ids(others))
-    rule = np.repeat([_NUMBER_OF[kind] for kind in kinds], len(people))
-    yield from (np.tile(np.arange(len(people)), len(kinds))[naming], other, rule[naming])
+    yield from (
+        np.tile(np.arange(len(people)), len(rules))[naming],
+        other,
+        np.repeat(rules, len(people))[naming],
+    )
 
 
 def _ids(people: Sequence[Person]) -> list[tuple[str]]:

@@ -21,9 +21,13 @@ class FreePairs:
         rows: Whole,
         columns: Whole,
         pairs_of: Callable[[Instance], AllPairs],
+        reasons: Callable[[Flags, Flags], tuple[Whole, Whole]],
     ) -> None:
-        """`rows` and `columns`: places of the mentees and mentors with a free seat, ascending."""
-        self._given, self._pairs_of = given, pairs_of
+        """`rows` and `columns`: places of the mentees and mentors with a free seat, ascending.
+
+        `reasons`: those of the whole instance.
+        """
+        self._given, self._reasons = given, reasons
         self._rows, self._columns = rows, columns
         self._free = pairs_of(
             replace(
@@ -56,7 +60,7 @@ class FreePairs:
 
     def reasons(self, mentees: Flags, mentors: Flags) -> tuple[Whole, Whole]:
         """Counted over everybody, free or not: other rules are looked at before seats."""
-        return self._pairs_of(self._given).reasons(mentees, mentors)
+        return self._reasons(mentees, mentors)
 
     def _outside(self, edges: Edges) -> Edges:
         return Edges(self._rows[edges.mentee], self._columns[edges.mentor], edges.units)

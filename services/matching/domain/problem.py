@@ -9,7 +9,7 @@ from uuid import UUID
 
 import numpy as np
 
-from services.matching.domain.all_pairs import AllPairs, Floor, TabledPairs, Told
+from services.matching.domain.all_pairs import AllPairs, Flags, Floor, TabledPairs, Told
 from services.matching.domain.features import free_seats
 from services.matching.domain.free_pairs import FreePairs
 from services.matching.domain.instance import Instance
@@ -41,7 +41,9 @@ def all_pairs(given: Instance, told: Told = lambda _, __: None) -> AllPairs:
     """The admissible pairs of an instance with what they are worth."""
     rows, columns = _free(given.mentees), _free(given.mentors)
     if 2 * len(rows) * len(columns) < len(given.mentees) * len(given.mentors):
-        return FreePairs(given, rows, columns, partial(_all_pairs, told=told))
+        return FreePairs(
+            given, rows, columns, partial(_all_pairs, told=told), partial(_reasons, given, told)
+        )
     return _all_pairs(given, told)
 
 
@@ -52,6 +54,14 @@ def too_many_for_a_table(given: Instance) -> bool:
 
 def _free(people: Sequence[Person]) -> Whole:
     return np.flatnonzero(free_seats(people))
+
+
+def _reasons(given: Instance, told: Told, mentees: Flags, mentors: Flags) -> tuple[Whole, Whole]:
+    if too_many_for_a_table(given):
+        from services.matching.domain.streamed_pairs import StreamedReasons
+
+        return StreamedReasons(given, told).reasons(mentees, mentors)
+    return _all_pairs(given, told).reasons(mentees, mentors)
 
 
 def _all_pairs(given: Instance, told: Told) -> AllPairs:

@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.matching.domain import kernels
 from services.matching.domain.all_pairs import Flags, Floor, Nearest, Pricing, Told
-from services.matching.domain.features import Features, Lists, features
+from services.matching.domain.features import Lists, features
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Prices, Whole
 from services.matching.domain.people import Person
@@ -28,84 +27,14 @@ _ROWS_AT_ONCE = 256
 _REASONS_AT_ONCE = 32
 
 
-class StreamedPairs:
-    """Pairs that are scored whenever they are looked at, by as many threads as there are cores."""
+class StreamedReasons:
+    """Who is kept apart by which rule, looked at by as many threads as there are cores."""
 
-    def __init__(self, given: Instance, kept: Edges, floor: Floor, told: Told) -> None:
-        self._given, self._kept, self._floor, self._told = given, kept, floor, told
-        self._rows, self._columns = len(given.mentees), len(given.mentors)
+    def __init__(self, given: Instance, told: Told) -> None:
+        self._given, self._told = given, told
         self._rules = kernels.rules_of(given.programme)
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        self._threads = range(threads)
-
-    # Reasons do not ask for scores.
-    @cached_property
-    def _features(self) -> Features:
-        return features(self._given)
-
-    @cached_property
-    def _case(self) -> kernels.Case:
-        return kernels.Case(
-            self._features,
-            self._rules,
-            kernels.tables(self._features, self._rules),
-            kernels.Favour(self._by_row(self._kept), self._floor.units, self._floor.bonus),
-        )
-
-    @cached_property
-    def _scratch(self) -> list[kernels.Scratch]:
-        return [kernels.scratch(self._features, self._case.tables) for _ in self._threads]
-
-    def candidates(self) -> Edges:
-        """The best of each mentee and the best of each mentor."""
-        case, scratch = self._case, self._scratch
-        of_rows = kernels.best(self._rows, _CANDIDATES)
-        of_columns = [kernels.best(self._columns, _CANDIDATES) for _ in self._threads]
-
-        def look(thread: int, start: int, stop: int) -> None:
-            kernels.find_candidates(case, start, stop, scratch[thread], of_rows, of_columns[thread])
-
-        self._over_all_rows("candidates", look)
-        by_row = self._edges(of_rows)
-        by_column = self._edges(_merged(of_columns), turned=True)
-        both = by_row.and_more(by_column)
-        _, places = np.unique(both.mentee * self._columns + both.mentor, return_index=True)
-        return both.at(places)
-
-    def price(self, prices: Prices, chosen: Edges) -> Pricing:
-        """Look at all of them."""
-        case, scratch = self._case, self._scratch
-        column_price = prices.mentor[self._features.column_of]
-        gains, of_rows = kernels.best(self._rows, _GAINING), kernels.best(self._rows, 1)
-        of_columns = [kernels.best(self._columns, 1) for _ in self._threads]
-        chosen_columns = self._by_row(chosen)
-
-        def look(thread: int, start: int, stop: int) -> None:
-            kernels.price_rows(
-                case,
-                start,
-                stop,
-                scratch[thread],
-                prices.mentee,
-                column_price,
-                chosen_columns,
-                gains,
-                of_rows,
-                of_columns[thread],
-            )
-
-        self._over_all_rows("proof", look)
-        gaining = self._edges(gains)
-        price = prices.mentee[gaining.mentee] + prices.mentor[gaining.mentor]
-        column_of = self._features.column_of
-        by_column = _nearest(_merged(of_columns), np.arange(self._rows))
-        of_mentors = Nearest(np.empty_like(by_column.gain), np.empty_like(by_column.other))
-        of_mentors.gain[column_of], of_mentors.other[column_of] = by_column.gain, by_column.other
-        return Pricing(
-            Edges(gaining.mentee, gaining.mentor, gaining.units + price),
-            _nearest(of_rows, column_of),
-            of_mentors,
-        )
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self._threads = range(cores)
 
     def reasons(self, mentees: Flags, mentors: Flags) -> tuple[Whole, Whole]:
         """Counted side by side: those asked for are few, and their counterparts are all others."""
@@ -135,10 +64,6 @@ class StreamedPairs:
             counts[left] = counted
         return counts[:, : len(RULES) + 1]
 
-    def _over_all_rows(self, doing: str, look: Callable[[int, int, int], None]) -> None:
-        self._told(doing, 0.0)
-        self._over_rows(self._rows, _ROWS_AT_ONCE, doing, look)
-
     def _over_rows(
         self, rows: int, at_once: int, doing: str, look: Callable[[int, int, int], None]
     ) -> None:
@@ -158,6 +83,77 @@ class StreamedPairs:
 
         with ThreadPoolExecutor(len(self._threads)) as threads:
             list(threads.map(run, self._threads))
+
+
+class StreamedPairs(StreamedReasons):
+    """Pairs that are scored whenever they are looked at."""
+
+    def __init__(self, given: Instance, kept: Edges, floor: Floor, told: Told) -> None:
+        super().__init__(given, told)
+        self._features = features(given)
+        self._rows, self._columns = len(given.mentees), len(given.mentors)
+        self._case = kernels.Case(
+            self._features,
+            self._rules,
+            kernels.tables(self._features, self._rules),
+            kernels.Favour(self._by_row(kept), floor.units, floor.bonus),
+        )
+        self._scratch = [kernels.scratch(self._features, self._case.tables) for _ in self._threads]
+
+    def candidates(self) -> Edges:
+        """The best of each mentee and the best of each mentor."""
+        of_rows = kernels.best(self._rows, _CANDIDATES)
+        of_columns = [kernels.best(self._columns, _CANDIDATES) for _ in self._threads]
+
+        def look(thread: int, start: int, stop: int) -> None:
+            kernels.find_candidates(
+                self._case, start, stop, self._scratch[thread], of_rows, of_columns[thread]
+            )
+
+        self._over_all_rows("candidates", look)
+        by_row = self._edges(of_rows)
+        by_column = self._edges(_merged(of_columns), turned=True)
+        both = by_row.and_more(by_column)
+        _, places = np.unique(both.mentee * self._columns + both.mentor, return_index=True)
+        return both.at(places)
+
+    def price(self, prices: Prices, chosen: Edges) -> Pricing:
+        """Look at all of them."""
+        column_price = prices.mentor[self._features.column_of]
+        gains, of_rows = kernels.best(self._rows, _GAINING), kernels.best(self._rows, 1)
+        of_columns = [kernels.best(self._columns, 1) for _ in self._threads]
+        chosen_columns = self._by_row(chosen)
+
+        def look(thread: int, start: int, stop: int) -> None:
+            kernels.price_rows(
+                self._case,
+                start,
+                stop,
+                self._scratch[thread],
+                prices.mentee,
+                column_price,
+                chosen_columns,
+                gains,
+                of_rows,
+                of_columns[thread],
+            )
+
+        self._over_all_rows("proof", look)
+        gaining = self._edges(gains)
+        price = prices.mentee[gaining.mentee] + prices.mentor[gaining.mentor]
+        column_of = self._features.column_of
+        by_column = _nearest(_merged(of_columns), np.arange(self._rows))
+        of_mentors = Nearest(np.empty_like(by_column.gain), np.empty_like(by_column.other))
+        of_mentors.gain[column_of], of_mentors.other[column_of] = by_column.gain, by_column.other
+        return Pricing(
+            Edges(gaining.mentee, gaining.mentor, gaining.units + price),
+            _nearest(of_rows, column_of),
+            of_mentors,
+        )
+
+    def _over_all_rows(self, doing: str, look: Callable[[int, int, int], None]) -> None:
+        self._told(doing, 0.0)
+        self._over_rows(self._rows, _ROWS_AT_ONCE, doing, look)
 
     def _edges(self, found: kernels.Best, *, turned: bool = False) -> Edges:
         place, slot = np.nonzero(np.arange(found.value.shape[1]) < found.held[:, None])
