@@ -15,15 +15,12 @@ def assign(edges: Edges, market: Market) -> tuple[Edges, Prices]:
     The same for the same input; callers sort people by id, so that the choice among equals does
     not hang on the order of rows.
     """
-    rows, columns = np.flatnonzero(market.mentees.free), np.flatnonzero(market.mentors.free)
-    usable = np.flatnonzero(
-        (market.mentees.free[edges.mentee] > 0) & (market.mentors.free[edges.mentor] > 0)
-    )
-    some = edges.at(usable)
+    has_row, has_column = market.mentees.free > 0, market.mentors.free > 0
+    rows, columns = np.flatnonzero(has_row), np.flatnonzero(has_column)
+    row_at, column_at = np.cumsum(has_row) - 1, np.cumsum(has_column) - 1
+    usable = np.flatnonzero(has_row[edges.mentee] & has_column[edges.mentor])
     network = _Network(
-        Edges(
-            np.searchsorted(rows, some.mentee), np.searchsorted(columns, some.mentor), some.units
-        ),
+        Edges(row_at[edges.mentee[usable]], column_at[edges.mentor[usable]], edges.units[usable]),
         market.among(rows, columns),
     )
     chosen, of_some = network.flow()
@@ -33,7 +30,7 @@ def assign(edges: Edges, market: Market) -> tuple[Edges, Prices]:
         np.full(len(market.mentors.free), -2 * market.alone),
     )
     prices.mentee[rows], prices.mentor[columns] = of_some.mentee, of_some.mentor
-    return some.at(chosen), prices
+    return edges.at(usable[chosen]), prices
 
 
 class _Network:
