@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from services.matching.domain import problem
 from services.matching.domain.engine import solve
 from services.matching.domain.explanation import unmatched
-from services.matching.domain.instance import Instance
+from services.matching.domain.instance import Instance, instance
+from services.matching.domain.people import Role
 from services.matching.domain.rules import broken_rule
 from services.matching.domain.scoring import fit
 from services.matching.domain.verification import StatedPair, verify
-from tests.unit.matching.company import instances
+from tests.unit.matching.company import NOW, instances, person, programme
 
 # One worker compiles the loops, so that not each of them does.
 pytestmark = pytest.mark.xdist_group("compiled")
@@ -85,3 +86,15 @@ def test_where_few_have_a_free_seat_only_they_are_searched_and_it_comes_to_the_s
         )
         == []
     )
+
+
+@pytest.mark.parametrize("more", ["mentor", "mentee"])
+def test_whoever_takes_part_on_both_sides_is_kept_from_themselves(
+    more: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(problem, "MOST_IN_A_TABLE", -1)
+    both = [person("mentor", employee_id="E1"), person("mentee", employee_id="E1")]
+    full = [person(more, number, seats=1, taken=1) for number in (2, 3)]
+    result = solve(instance(programme(), [*both, *full], NOW))
+    assert result.matches == ()
+    assert [each.reasons.get("reporting_line") for each in result.unmatched] == [1, 1]
