@@ -101,7 +101,7 @@ class Consumer:
             batch=True,
             max_records=max_batch,
             # A partition just read joins the client's next fetch only when the present one ends.
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=500,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             session_timeout_ms=int(session_seconds * 1000),
