@@ -16,7 +16,7 @@ from shared.catalogue import KpiMeasured, Period
 from shared.database import Database, Transaction
 
 _SHORT_SECONDS: Mapping[Basis, float] = {"programme": 0.01, "arrivals": 0.1}
-_MOST_REST = 4
+_MOST_REST = 9
 _LONGEST_REST_SECONDS = 20.0
 _LONGEST_WORK_SECONDS = 10.0
 
@@ -38,7 +38,7 @@ def _rest_seconds(basis: Basis, worked: float) -> float:
     """How long to leave the processors to others after so many seconds of work.
 
     Short work may come often. The longer it takes, because there is much to count or because the
-    machine is busy, the smaller its share: in a stream of news a fifth in the end.
+    machine is busy, the smaller its share: in a stream of news a tenth in the end.
     """
     times = min(worked / _SHORT_SECONDS[basis], _MOST_REST)
     return min(worked * times, _LONGEST_REST_SECONDS)
@@ -51,18 +51,17 @@ async def measure_programmes(database: Database, bases: Sequence[Basis] = BASES)
     """
     enough = time.monotonic() + _LONGEST_WORK_SECONDS
     for basis in bases:
-        async with database.transaction() as tx:
-            due = await remembering.programmes_due(basis, tx.now, tx)
-        for programme_id in due:
+        for programme_id in await remembering.programmes_due(basis, database):
             async with database.transaction() as tx:
-                if await tx.try_lock(f"measure {programme_id} {basis}"):
-                    await _measure(programme_id, basis, tx)
+                await _measure(programme_id, basis, tx)
             if time.monotonic() > enough:
                 return
 
 
 async def _measure(programme_id: UUID, basis: Basis, tx: Transaction) -> None:
     marks = await remembering.marks_of(programme_id, basis, tx)
+    if marks is None:
+        return
     facts = await recalling.facts_of(programme_id, basis, tx)
     if facts is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -112,4 +113,4 @@ def _percentile(observations: Sequence[Observation], share: float) -> Figures:
         return _NOTHING
     numerator, denominator = _sums(observations)
     values = [one.numerator for one in observations if one.numerator is not None]
-    return Figures(numerator, denominator, percentile(values, share))
+    return Figures(numerator, denominator, percentile(Counter(values), share))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import floor, sqrt
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from math import ceil, floor, sqrt
 
 Z_95 = 1.959963984540054
 """The 97.5 % point of the standard normal distribution."""
 
 
-def percentile(values: Sequence[float], share: float) -> float:
+def percentile(counts: Mapping[float, int], share: float) -> float:
     """The value below which `share` of the values lie, interpolated linearly between ranks.
 
-    Source: Hyndman & Fan 1996, type 7; the same as Postgres' `percentile_cont`.
+    `counts` says how often each value was seen, at least once. Source: Hyndman & Fan 1996, type 7;
+    the same as Postgres' `percentile_cont`.
     """
-    ordered = sorted(values)
-    rank = share * (len(ordered) - 1)
-    below = floor(rank)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (rank - below)
+    ordered = sorted(counts)
+    up_to = list(accumulate(counts[value] for value in ordered))
+    rank = share * (up_to[-1] - 1)
+    below = ordered[bisect_right(up_to, floor(rank))]
+    above = ordered[bisect_right(up_to, ceil(rank))]
+    return below + (above - below) * (rank - floor(rank))
 
 
 def wilson_interval(successes: float, n: float) -> tuple[float, float]:

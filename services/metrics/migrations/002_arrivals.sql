@@ -7,7 +7,7 @@ CREATE TABLE arrivals (
     changes      bigint NOT NULL,
     microseconds numeric NOT NULL,          -- exactly, of all together
     PRIMARY KEY (month, seconds)
-);
+) WITH (fillfactor = 50);
 
 INSERT INTO arrivals
 SELECT date_trunc('month', arrived_at AT TIME ZONE 'UTC')::date,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from uuid import UUID
 
+from services.metrics.domain import statistics
 from services.metrics.domain.definitions import Basis
 from services.metrics.domain.facts import (
     Crowd,
@@ -199,31 +202,26 @@ async def _followed(divided: View, known: Sequence[str], tx: Transaction) -> lis
 async def _lags(tx: Transaction) -> dict[date | None, Lags]:
     rows = await tx.connection.fetch(
         """
-        WITH counts AS (
-            SELECT month, seconds, sum(changes) AS changes, sum(microseconds) AS microseconds
-            FROM arrivals GROUP BY GROUPING SETS ((month, seconds), (seconds))
-        ), ranked AS (
-            SELECT *, sum(changes) OVER (PARTITION BY month ORDER BY seconds) AS up_to,
-                   0.95 * (sum(changes) OVER (PARTITION BY month) - 1) AS rank
-            FROM counts WHERE changes > 0
-        )
-        SELECT month, sum(changes)::bigint AS changes,
-               (sum(microseconds) / 1000000)::float8 AS seconds,
-               -- Between the two neighbours of a rank that is not whole, as percentile_cont does.
-               min(seconds) FILTER (WHERE up_to > floor(rank)) AS below,
-               min(seconds) FILTER (WHERE up_to > ceil(rank)) AS above,
-               (max(rank) % 1)::float8 AS part
-        FROM ranked GROUP BY month
+        SELECT month, array_agg(seconds) AS seconds, array_agg(changes) AS changes,
+               sum(microseconds) AS microseconds
+        FROM arrivals GROUP BY month
         """
     )
-    return {
-        row["month"]: Lags(
-            row["changes"],
-            row["seconds"],
-            row["below"] + (row["above"] - row["below"]) * row["part"],
-        )
-        for row in rows
-    }
+    ever: Counter[float] = Counter()
+    lags: dict[date | None, Lags] = {}
+    for row in rows:
+        counts = dict(zip(row["seconds"], row["changes"], strict=True))
+        ever.update(counts)
+        lags[row["month"]] = _lags_of(counts, row["microseconds"])
+    if ever:
+        lags[None] = _lags_of(ever, sum(row["microseconds"] for row in rows))
+    return lags
+
+
+def _lags_of(counts: Mapping[float, int], microseconds: Decimal) -> Lags:
+    return Lags(
+        sum(counts.values()), float(microseconds / 1_000_000), statistics.percentile(counts, 0.95)
+    )
 
 
 async def _participants(programme_id: UUID, tx: Transaction) -> list[ParticipantRow]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -306,12 +305,12 @@ async def remember_notifications(rows: Rows, tx: Transaction) -> None:
     )
 
 
-async def programmes_due(basis: Basis, now: datetime, tx: Transaction) -> list[UUID]:
+async def programmes_due(basis: Basis, database: Database) -> list[UUID]:
     """Programmes with facts of a basis that are not measured yet, or measured on another day.
 
     Those first that were measured longest ago.
     """
-    rows = await tx.connection.fetch(
+    rows = await database.pool.fetch(
         """
         SELECT p.programme_id
         FROM programmes p
@@ -322,17 +321,28 @@ async def programmes_due(basis: Basis, now: datetime, tx: Transaction) -> list[U
         ORDER BY m.measured_at NULLS FIRST, p.programme_id
         """,
         basis,
-        now,
+        database.clock.now(),
     )
     return [row["programme_id"] for row in rows]
 
 
-async def marks_of(programme_id: UUID, basis: Basis, tx: Transaction) -> int:
-    """How many facts are not measured yet; to be read before the facts."""
-    marks = await tx.connection.fetchval(
-        "SELECT marks FROM stale WHERE programme_id = $1 AND basis = $2", programme_id, basis
+async def marks_of(programme_id: UUID, basis: Basis, tx: Transaction) -> int | None:
+    """How many facts are not measured yet, to be read before the facts.
+
+    None while another replica measures them; this transaction is the only one else.
+    """
+    row = await tx.connection.fetchrow(
+        """
+        SELECT pg_try_advisory_xact_lock(
+                   hashtextextended(current_schema() || ':measure:' || $1::uuid || $2::text, 0)
+               ) AS taken,
+               (SELECT marks FROM stale WHERE programme_id = $1 AND basis = $2) AS marks
+        """,
+        programme_id,
+        basis,
     )
-    return int(marks or 0)
+    assert row is not None
+    return (row["marks"] or 0) if row["taken"] else None
 
 
 async def note_measured(programme_id: UUID, basis: Basis, marks: int, tx: Transaction) -> None:

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,9 +8,9 @@ from services.metrics.domain.statistics import percentile, stratified_difference
 
 
 def test_percentiles_interpolate_like_postgres():
-    assert percentile([4, 1, 3, 2], 0.5) == 2.5
-    assert percentile([1, 2, 3, 4, 5], 0.9) == pytest.approx(4.6)
-    assert percentile([7], 0.95) == 7
+    assert percentile(Counter([4, 1, 3, 2]), 0.5) == 2.5
+    assert percentile(Counter([1, 2, 3, 4, 5]), 0.9) == pytest.approx(4.6)
+    assert percentile(Counter([7]), 0.95) == 7
 
 
 @settings(deadline=None)
