@@ -36,10 +36,10 @@ _REST_MS = 5
 _COMMIT_SECONDS = 0.1
 _BATCHES_AT_A_LOOK = 4
 """While one is applied the next is decoded, so there should be a next."""
-# A few records cost nearly as much as many. Resting after them as long as they took leaves the
-# processors to whoever reads what they led to: records then take less time from end to end.
+# A few records cost nearly as much as many. Resting after them leaves the processors to others and
+# makes more of the next: records then take less time from end to end.
 _FEW = 0.25
-_LONGEST_REST_SECONDS = 0.02
+_REST_PER_WORK = 4
 _ATTEMPTS_BEFORE_PARKING = 4
 _LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -82,11 +82,13 @@ class Consumer:
         max_batch: int = 500,
         group_suffix: str = "",
         session_seconds: float = 15,
+        longest_rest_seconds: float = 0.008,
     ) -> None:
         self._inbound = inbound
         self._service = inbound.database.service
         self._gate = _Gate(self._commit)
         self._max_batch = max_batch
+        self._longest_rest_seconds = longest_rest_seconds
         self._failures = 0
         self._applied: dict[TopicPartition, int] = {}
         """Offsets to commit."""
@@ -161,7 +163,7 @@ class Consumer:
                 self._oldest_in_hand = min(r.timestamp for r in taken) / 1000
             rest = await self._apply_all(consumer, list(_batches(taken, self._max_batch)))
         if not rest and self._few(len(taken)):
-            rest = min(time.monotonic() - began, _LONGEST_REST_SECONDS)
+            rest = min(_REST_PER_WORK * (time.monotonic() - began), self._longest_rest_seconds)
         await asyncio.sleep(rest)
 
     async def _apply_all(self, consumer: AIOKafkaConsumer, batches: Sequence[_Raw]) -> float:

@@ -120,8 +120,13 @@ def create_service(
     jobs: Sequence[Job] = (),
     migrations: Path,
     title: str | None = None,
+    longest_rest_seconds: float = 0.008,
 ) -> FastAPI:
-    """The ASGI app of a service; its parts start and stop with the app's lifespan."""
+    """The ASGI app of a service; its parts start and stop with the app's lifespan.
+
+    `longest_rest_seconds` is for its consumer, after few records: longer than usual where nobody
+    waits for what they lead to, so that those have the processors for whom somebody does.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -136,6 +141,7 @@ def create_service(
                     handlers=handlers,
                     jobs=jobs,
                     migrations=migrations,
+                    longest_rest_seconds=longest_rest_seconds,
                 )
             )
             while not (starting.done() or app.state.told_to_end()):
@@ -180,6 +186,7 @@ async def _start(
     handlers: Handlers,
     jobs: Sequence[Job],
     migrations: Path,
+    longest_rest_seconds: float,
 ) -> _Running:
     """Start the parts in the order of their needs; the stack stops them in the reverse one."""
     if settings.traces.endpoint is not None:
@@ -220,6 +227,7 @@ async def _start(
             max_batch=settings.kafka.max_batch,
             group_suffix=settings.kafka.group_suffix,
             session_seconds=settings.kafka.session_seconds,
+            longest_rest_seconds=longest_rest_seconds,
         )
         stack.push_async_callback(broker.stop)
         await _start_broker(broker, login=described(settings.kafka))

@@ -65,4 +65,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ),
         ],
         migrations=Path(__file__).parent / "migrations",
+        # Runs wait for more news by themselves, and a guard may come a moment later.
+        longest_rest_seconds=0.1,
     )

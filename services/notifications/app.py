@@ -33,6 +33,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Job("owe-digests", owe_digests, every_seconds=settings.jobs.digest_seconds),
         ],
         migrations=Path(__file__).parent / "migrations",
+        # Mails take longer than that on their way.
+        longest_rest_seconds=0.1,
     )
     app.state.signer = sender.signer
     return app

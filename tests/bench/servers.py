@@ -124,6 +124,12 @@ class Servers:
         # Whoever stops the old one stops the new one.
         server.port, server.child = started.port, started.child
 
+    async def settle(self) -> None:
+        """Have Postgres bring to disk what it still holds."""
+        connection = await asyncpg.connect(self.superuser_dsn)
+        await connection.execute("CHECKPOINT")
+        await connection.close()
+
     async def create_database(self, name: str, service: str) -> str:
         """A database with the schema of one service; returns its connection string."""
         admin = await asyncpg.connect(self.superuser_dsn)
