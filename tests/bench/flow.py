@@ -219,8 +219,8 @@ class _Contest:
             for name in _PERCENTILES
         ]
         notes.append(
-            f"latencies at {self._pace:.0f} HR records/s; to updraft.metrics that of hr_event_lag_p95, "
-            "other KPIs follow later: metrics measures them for a tenth of the time at most"
+            f"latencies at {self._pace:.0f} HR records/s; to updraft.metrics that of"
+            " hr_event_lag_p95: metrics measures the other KPIs for a tenth of the time at most"
         )
         return Row(
             "flow",
