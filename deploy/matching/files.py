@@ -217,8 +217,11 @@ class _Unknown:
     protected: dict[str, bool] = field(default_factory=dict)
 
     def meet(self, number: int, extra: dict[str, Any]) -> str | None:
-        """Count a line's unknown fields; says why when one of them is protected."""
+        """Count a line's unknown fields; says why when one of them cannot be passed over."""
         for name in extra:
+            meant = name.strip().casefold().replace("-", "_").replace(" ", "_")
+            if meant in PersonLine.model_fields:
+                return f"{printable(name)}: is no field; write {meant}"
             if name not in self.protected:
                 if len(self.protected) >= MOST_LINES:
                     self.protected.clear()

@@ -178,7 +178,7 @@ class PersonLine(_Format):
     met: Ids = ()
     """Employee ids with whom the person was paired or proposed before."""
     status: ParticipantStatus = "ready"
-    """Only who is ready is paired."""
+    """Only who is ready is paired; who is enrolled becomes so by consent and training."""
     consented: bool = True
     """Whether the person agreed to take part."""
     trained: bool = True

@@ -20,6 +20,7 @@ from services.matching.domain.people import Person, Programme, Weights
 from services.matching.domain.topics import plain, understood
 from services.matching.near import nearness
 from shared.catalogue import Role
+from shared.catalogue.people import ParticipantStatus
 
 MOST_MANAGERS = 1000
 """The most people above anybody: more is no company, and would fill the memory."""
@@ -227,7 +228,7 @@ class People:
             participant_id=participant_id(role, line.id),
             employee_id=employee_id,
             role=role,
-            status=line.status,
+            status=self._status(line),
             consented=line.consented,
             trained=line.trained,
             employment=line.employment,
@@ -249,6 +250,11 @@ class People:
             waiting_since=self._one(line.waiting_since),
             orphaned=line.orphaned,
         )
+
+    def _status(self, line: PersonLine) -> ParticipantStatus:
+        trained = line.trained or not self._programme.training_required
+        ready = line.status == "enrolled" and line.consented and trained
+        return "ready" if ready else line.status
 
     def _one(self, value: _T) -> _T:
         """The first of all equal values, so that they take memory once."""

@@ -59,8 +59,8 @@ class Vocabulary:
 
 
 def plain(text: str) -> str:
-    """A word as it is kept: without case and needless spaces."""
-    return " ".join(text.casefold().split())
+    """A word as it is kept: without case, needless spaces, and other ways to write a letter."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 @cache

@@ -69,6 +69,33 @@ def test_a_line_with_nothing_but_id_role_level_and_topics_can_be_paired(tmp_path
     )
 
 
+@pytest.mark.parametrize(
+    ("lacks", "rules", "status"),
+    [
+        ({}, RULES, "ready"),
+        ({"trained": False}, RULES | {"training_required": False}, "ready"),
+        ({"trained": False}, RULES, "enrolled"),
+        ({"consented": False}, RULES | {"training_required": False}, "enrolled"),
+    ],
+)
+def test_who_is_enrolled_and_lacks_neither_consent_nor_training_is_ready(
+    tmp_path: Path, lacks: dict[str, Any], rules: dict[str, Any], status: str
+) -> None:
+    found = instance(tmp_path, MENTOR | {"status": "enrolled"} | lacks, MENTEE, rules=rules)
+    assert person(found, "mentor", "m").status == status
+
+
+def test_letters_may_be_written_in_one_part_or_in_two(tmp_path: Path) -> None:
+    found = instance(
+        tmp_path,
+        MENTOR | {"offers": {"re\u0301seaux": 3}, "interests": ["Cafe\u0301"]},
+        MENTEE | {"wants": {"r\u00e9seaux": 1}, "interests": ["caf\u00e9"]},
+    )
+    (mentor,), (mentee,) = found.mentors, found.mentees
+    assert mentor.offers.keys() == mentee.wants.keys()
+    assert mentor.interests == mentee.interests
+
+
 def test_different_departments_are_asked_for_where_departments_are_known(tmp_path: Path) -> None:
     assert instance(tmp_path, MENTOR | {"department": "A"}, MENTEE).programme.different_department
     said = RULES | {"different_department": True}
@@ -366,6 +393,8 @@ def test_nearness_is_refused_where_its_model_is_not_installed(
         (MENTOR | {"gender": "x"}, "gender: protected attributes and pay are never used here"),
         (MENTOR | {"birthDate": None}, "birthDate: protected attributes and pay are never used"),
         (MENTOR | {"Ethnicity": ""}, "Ethnicity: protected attributes and pay are never used"),
+        (MENTOR | {"Languages": ["de"]}, "Languages: is no field; write languages"),
+        (MENTOR | {"works-from": "10:00"}, "works-from: is no field; write works_from"),
         (
             b'{"id":"a","role":"mentor","level":1,"level":2}',
             "level: stands twice in one object; keep one of the two",
@@ -544,6 +573,7 @@ def test_a_topic_without_a_number_has_the_usual_one(tmp_path: Path) -> None:
         ((b"id;role;level", b"m;mentor;1"), "line 1: id, role: is missing in the header"),
         ((b"id,role,id", b"m,mentor,1"), "line 1: id: stands twice in the header; keep one"),
         ((b"id,role,gender", b"m,,x"), "line 2: gender: protected attributes and pay are never"),
+        ((b"id,role,Blocks", b"m,,x"), "line 2: Blocks: is no field; write blocks"),
         ((b"id,role", b"m"), "line 2: has 1 cells and the header 2; make them equal"),
         ((b"id,role,level", b"m,mentor,two"), "line 2: level: Input should be a valid integer"),
         ((b"id,role,level", b"m,mentor," + b"9" * 99), "line 2: level: Input should be a valid"),

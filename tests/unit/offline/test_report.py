@@ -136,7 +136,10 @@ def test_the_proof_is_told_in_plain_words(shown: Page, result: Result) -> None:
 
 @pytest.mark.parametrize(
     ("gap", "said"),
-    [(0.002, "is worth more than 0.2000 % beyond"), (1.0, "It is not proven that nobody else")],
+    [
+        (0.002, "is worth at least 99.8000 % of the best"),
+        (1.0, "It is not proven that nobody else"),
+    ],
 )
 def test_the_page_claims_no_more_than_is_proven(
     tmp_path: Path, named: Named, result: Result, gap: float, said: str
