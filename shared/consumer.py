@@ -40,6 +40,7 @@ _BATCHES_AT_A_LOOK = 4
 # makes more of the next: records then take less time from end to end.
 _FEW = 0.25
 _REST_PER_WORK = 4
+LONGEST_REST_SECONDS = 0.008
 _ATTEMPTS_BEFORE_PARKING = 4
 _LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -82,7 +83,7 @@ class Consumer:
         max_batch: int = 500,
         group_suffix: str = "",
         session_seconds: float = 15,
-        longest_rest_seconds: float = 0.008,
+        longest_rest_seconds: float = LONGEST_REST_SECONDS,
     ) -> None:
         self._inbound = inbound
         self._service = inbound.database.service
@@ -102,8 +103,6 @@ class Consumer:
             group_id=self._service + group_suffix,
             batch=True,
             max_records=max_batch,
-            # A partition just read joins the client's next fetch only when the present one ends.
-            fetch_max_wait_ms=500,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             session_timeout_ms=int(session_seconds * 1000),

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from shared import kafka_client, telemetry, tracing
 from shared.auth import TokenVerifier
 from shared.clock import Clock
-from shared.consumer import Consumer
+from shared.consumer import LONGEST_REST_SECONDS, Consumer
 from shared.database import BACKBONE_MIGRATIONS, Database, forget_what_was_done, migrate
 from shared.handlers import Handlers
 from shared.http import BodyLimit, add_problem_answers
@@ -120,7 +120,7 @@ def create_service(
     jobs: Sequence[Job] = (),
     migrations: Path,
     title: str | None = None,
-    longest_rest_seconds: float = 0.008,
+    longest_rest_seconds: float = LONGEST_REST_SECONDS,
 ) -> FastAPI:
     """The ASGI app of a service; its parts start and stop with the app's lifespan.
 

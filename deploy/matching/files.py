@@ -214,20 +214,17 @@ class _Unknown:
     lines: int = 0
     first: int = 0
     names: Counter[str] = field(default_factory=Counter)
-    protected: dict[str, bool] = field(default_factory=dict)
+    refused: dict[str, str | None] = field(default_factory=dict)
 
     def meet(self, number: int, extra: dict[str, Any]) -> str | None:
         """Count a line's unknown fields; says why when one of them cannot be passed over."""
         for name in extra:
-            meant = name.strip().casefold().replace("-", "_").replace(" ", "_")
-            if meant in PersonLine.model_fields:
-                return f"{printable(name)}: is no field; write {meant}"
-            if name not in self.protected:
-                if len(self.protected) >= MOST_LINES:
-                    self.protected.clear()
-                self.protected[name] = _is_protected(name)
-            if self.protected[name]:
-                return _never_used(name)
+            if name not in self.refused:
+                if len(self.refused) >= MOST_LINES:
+                    self.refused.clear()
+                self.refused[name] = _why_not(name)
+            if reason := self.refused[name]:
+                return reason
         self.first = self.first or number
         self.lines += 1
         self.names.update(extra.keys())
@@ -463,6 +460,13 @@ def _unknown_names(error: ValidationError | _BadLineError) -> list[str]:
         for each in error.errors(include_url=False, include_input=False)
         if each["type"] == "extra_forbidden"
     ]
+
+
+def _why_not(name: str) -> str | None:
+    meant = name.strip().casefold().replace("-", "_").replace(" ", "_")
+    if meant in PersonLine.model_fields:
+        return f"{printable(name)}: is no field; write {meant}"
+    return _never_used(name) if _is_protected(name) else None
 
 
 def _is_protected(name: str) -> bool:
