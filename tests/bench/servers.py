@@ -19,6 +19,7 @@ from deploy.local.kafka.jars import POM
 from deploy.local.postgres import PostgresServer, start_postgres
 from deploy.reading import current_ends
 from shared.database import BACKBONE_MIGRATIONS, migrate
+from tests.bench import tables
 from tests.bench.rounds import Plan
 
 _SERVICES = Path(__file__).parents[2] / "services"
@@ -125,9 +126,9 @@ class Servers:
         server.port, server.child = started.port, started.child
 
     async def settle(self) -> None:
-        """Have Postgres bring to disk what it still holds."""
+        """Have everything written so far brought to disk."""
         connection = await asyncpg.connect(self.superuser_dsn)
-        await connection.execute("CHECKPOINT")
+        await tables.write_out(connection)
         await connection.close()
 
     async def create_database(self, name: str, service: str) -> str:

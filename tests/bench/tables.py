@@ -5,6 +5,8 @@ Column names come from the catalogue, so that the benchmarks follow the services
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TypeAlias
 
 import asyncpg
@@ -58,7 +60,17 @@ async def empty(connection: Connection, schema: str) -> None:
 async def settle(connection: Connection) -> None:
     """Have Postgres finish what earlier rounds left to do, so that the next one does not pay."""
     await connection.execute("ANALYZE")
+    await write_out(connection)
+
+
+async def write_out(connection: Connection) -> None:
+    """Have everything written so far brought to disk, by whomever it was written.
+
+    What the system holds back for half a minute it else writes out during what is measured, and
+    every commit waits for it.
+    """
     await connection.execute("CHECKPOINT")
+    await asyncio.to_thread(os.sync)
 
 
 async def _tables(connection: Connection, schema: str) -> list[str]:
