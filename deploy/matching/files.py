@@ -81,7 +81,7 @@ def read_input(participants: Path, programme: Path) -> Input:
         raise BadInputError(participants, people.wrong)
     if strangers := people.unknown():
         raise BadInputError(programme, [(None, reason) for reason in strangers])
-    return Input(people.rules, named, (*unknown.warnings(), *_doubts(people.rules, named)))
+    return Input(people.rules, named, (*unknown.warnings(), *_doubts(people, named)))
 
 
 def read_rules(path: Path) -> Rules:
@@ -123,8 +123,9 @@ def new_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
 def check_folder(out: Path, *, force: bool) -> None:
     """Raises BadInputError when results cannot be written there."""
     try:
-        if out.exists() and not out.is_dir():
-            raise BadInputError(out, [(None, "is a file; name a folder")])
+        for place in (out, *out.parents):
+            if place.exists() and not place.is_dir():
+                raise BadInputError(place, [(None, "is a file; name a folder")])
         if not force and out.is_dir() and any(out.iterdir()):
             raise BadInputError(
                 out, [(None, "has files in it; name a new folder, or give --force")]
@@ -266,10 +267,10 @@ def _read_people(path: Path, people: People) -> _Unknown:
     return unknown
 
 
-def _doubts(rules: Rules, named: Named) -> Iterator[str]:
-    given = named.instance
-    for role, people in (("mentor", given.mentors), ("mentee", given.mentees)):
-        if not people:
+def _doubts(people: People, named: Named) -> Iterator[str]:
+    given, rules = named.instance, people.rules
+    for role, side in (("mentor", given.mentors), ("mentee", given.mentees)):
+        if not side:
             yield f"nobody is a {role}, so that nobody can be paired"
     if rules.different_department is None and not given.programme.different_department:
         yield "no line names a department, so that the rule of different departments is left out"
@@ -279,6 +280,13 @@ def _doubts(rules: Rules, named: Named) -> Iterator[str]:
             f"{counted(len(adrift), 'participant')} can be paired with nobody, first"
             f" {printable(min(adrift))}: a manager above them has no line, or managers are above"
             " each other in a circle; add the line, or correct manager_id"
+        )
+    if people.strangers:
+        first = min(people.strangers, key=lambda each: (people.strangers[each], each))
+        yield (
+            f"blocks name {counted(len(people.strangers), 'id')} of nobody in this file, first"
+            f" {printable(first)} on line {people.strangers[first]}; correct what is meant for"
+            " somebody here"
         )
 
 

@@ -158,7 +158,7 @@ class PersonLine(_Format):
     dotted_line_manager_ids: Annotated[tuple[EmployeeId, ...], Field(max_length=50)] = ()
     """Employee ids of further managers, who need lines too."""
     languages: Annotated[tuple[Language, ...], Field(max_length=MOST_WORDS)] = ("en",)
-    """ISO 639 codes."""
+    """ISO 639 codes; several codes of one language are the same."""
     offers: Offers = Field(default_factory=dict)
     """What the person can teach: topic to proficiency, 1 (basic) to 5 (expert)."""
     wants: Wants = Field(default_factory=dict)
@@ -373,7 +373,7 @@ class UnmatchedLine(_Outlook):
 
 
 class NotReadyLine(_Outlook):
-    """Somebody who is not ready and would be served if they were."""
+    """Somebody who cannot be paired now: not ready, or not in active employment."""
 
 
 class BottleneckOut(_Format):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from uuid import UUID
 
 from deploy.matching.files import write_document, write_lines
 from deploy.matching.formats import (
@@ -38,22 +39,9 @@ def write_outcome(
     remedies = {remedy.participant_id: remedy for remedy in result.remedies}
     write_lines(
         folder / "unmatched.jsonl",
-        (
-            _unmatched(named, each, remedies.pop(each.participant_id, None))
-            for each in result.unmatched
-        ),
+        (_unmatched(named, each, remedies.get(each.participant_id)) for each in result.unmatched),
     )
-    write_lines(
-        folder / "not_ready.jsonl",
-        (
-            NotReadyLine(
-                id=named.ids[remedy.participant_id],
-                role=remedy.role,
-                changes=_changes(named, remedy),
-            )
-            for remedy in remedies.values()
-        ),
-    )
+    write_lines(folder / "not_ready.jsonl", _not_ready(named, result, remedies))
     write_document(folder / "bottlenecks.json", short)
     write_lines(folder / "prices.jsonl", _prices(named, result))
     write_document(folder / "certificate.json", certificate)
@@ -70,6 +58,22 @@ def _unmatched(named: Named, left: Unmatched, remedy: Remedy | None) -> Unmatche
         bottleneck=remedy.bottleneck if remedy else None,
         nearest=remedy.nearest if remedy else 0,
     )
+
+
+def _not_ready(
+    named: Named, result: Result, remedies: Mapping[UUID, Remedy]
+) -> Iterator[NotReadyLine]:
+    told = {each.participant_id for each in result.unmatched}
+    for match in result.matches:
+        told |= {match.mentor_id, match.mentee_id}
+    for person in (*named.instance.mentors, *named.instance.mentees):
+        if person.participant_id not in told:
+            remedy = remedies.get(person.participant_id)
+            yield NotReadyLine(
+                id=named.ids[person.participant_id],
+                role=person.role,
+                changes=_changes(named, remedy) if remedy else (),
+            )
 
 
 def _changes(named: Named, remedy: Remedy) -> tuple[ChangeOut, ...]:

@@ -114,6 +114,8 @@ class People:
     rules: Rules
     wrong: list[tuple[int, str]] = field(default_factory=list)
     """Line number and what is wrong there."""
+    strangers: dict[str, int] = field(default_factory=dict)
+    """Ids in `blocks` that no line is about → the first line that names them; after `named`."""
     _people: list[Person] = field(default_factory=list)
     _numbers: list[int] = field(default_factory=list)
     _ids: dict[UUID, str] = field(default_factory=dict)
@@ -184,6 +186,8 @@ class People:
                 team = teams[managers] = self._team(managers)
                 if len(team.above) > MOST_MANAGERS:
                     self.wrong.append((number, _TOO_MANY_MANAGERS))
+            # Lines come from the last to the first.
+            self.strangers.update((each, number) for each in person.blocks - self._facts.keys())
             kept_apart = apart.get(person.participant_id)
             yield _completed(
                 person,

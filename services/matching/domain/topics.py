@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TypeAlias
 
+from services.matching.domain.languages import by_one_code
 from services.matching.domain.people import Person, Role
 from services.matching.domain.scoring import near_eighths
 
@@ -96,7 +97,8 @@ def read_vocabulary(text: str) -> Vocabulary:
 
 
 def understood(people: Iterable[Person], nearness: Nearness | None = None) -> list[Person]:
-    """The same people in the same order, with topics in place of their own words.
+    """The same people in the same order, with topics in place of their own words, and each language
+    by one code.
 
     Takes people as they say it themselves. What two of them make of each other's words does not
     hang on who else is there.
@@ -150,6 +152,7 @@ def _in_topics(person: Person) -> Person:
         offers={topic: level for topic, (level, _) in offers.items()},
         offered_as={topic: word for topic, (_, word) in offers.items() if word != topic},
         wants=wants,
+        languages=by_one_code(person.languages),
     )
 
 

@@ -184,6 +184,14 @@ def test_of_two_names_of_one_topic_the_better_offer_and_the_keener_wish_count() 
     assert told.wants == {"mergers and acquisitions": 1}
 
 
+@pytest.mark.parametrize(
+    ("said", "code"), [("fra", "fr"), ("fre", "fr"), ("zho", "zh"), ("sh", "sr"), ("yue", "yue")]
+)
+def test_a_language_goes_by_one_code(said: str, code: str) -> None:
+    (told,) = understood([person("mentor", languages=frozenset({said, "en"}))])
+    assert told.languages == {code, "en"}
+
+
 def test_the_better_of_a_topic_and_its_narrower_one_counts() -> None:
     (told, other) = understood(
         [

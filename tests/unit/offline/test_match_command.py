@@ -210,6 +210,14 @@ def test_a_folder_that_has_files_is_kept_unless_forced(company: Path, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_folder_within_a_file_is_refused(company: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("text")
+    refused = match(company, tmp_path / "mine" / "out")
+    assert refused.exit_code == 2
+    assert "mine: is a file; name a folder" in refused.output
+    assert (tmp_path / "mine").read_text() == "text"
+
+
 def write_and(folder: Path, then: Callable[[], object]) -> None:
     with new_folder(folder) as new:
         (new / "pairs.jsonl").write_text("new")

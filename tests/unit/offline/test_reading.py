@@ -503,6 +503,24 @@ def test_whoever_stands_under_an_unknown_or_circular_manager_is_told_of(tmp_path
     assert typo.startswith("1 participant can be paired with nobody, first ")
 
 
+def test_a_block_of_somebody_whom_no_line_knows_is_told_of(tmp_path: Path) -> None:
+    many = [MENTOR | {"blocks": ["boss", "s"]}, MENTEE | {"blocks": ["tpyo", "gone"]}, BOSS]
+    (told,) = (w for w in read(tmp_path, *many).warnings if "blocks" in w)
+    assert told.startswith("blocks name 2 ids of nobody in this file, first gone on line 2;")
+    many.insert(0, MENTEE | {"id": "other", "blocks": ["tpyo"]})
+    (told,) = (w for w in read(tmp_path, *many).warnings if "blocks" in w)
+    assert "first tpyo on line 1;" in told
+
+
+def test_codes_of_one_language_are_one_language(tmp_path: Path) -> None:
+    given = instance(tmp_path, MENTOR | {"languages": ["FRA"]}, MENTEE | {"languages": ["fr"]})
+    (mentor,), (mentee,) = given.mentors, given.mentees
+    assert broken_rule(mentor, mentee, given.programme) is None
+    given = instance(tmp_path, MENTOR | {"languages": ["fry"]}, MENTEE | {"languages": ["fr"]})
+    (mentor,), (mentee,) = given.mentors, given.mentees
+    assert broken_rule(mentor, mentee, given.programme) == "no_common_language"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

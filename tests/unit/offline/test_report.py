@@ -13,7 +13,7 @@ import pytest
 from deploy.matching import report as page
 from deploy.matching.company import named_instance_of, plan
 from deploy.matching.files import read_document, read_lines
-from deploy.matching.formats import BottlenecksFile, NotReadyLine, UnmatchedLine
+from deploy.matching.formats import BottlenecksFile, NotReadyLine, PairLine, UnmatchedLine
 from deploy.matching.outcome import write_outcome
 from deploy.matching.people import Named
 from services.matching.domain.bottlenecks import Bottleneck
@@ -228,7 +228,7 @@ def test_a_reason_of_fewer_than_five_people_is_not_counted_out(
     left = next(each for each in result.unmatched if each.role == "mentor")
     one = replace(result, unmatched=(replace(left, reasons={"blocked": 7}),), remedies=())
     _, *rows = written(tmp_path, named, one).tables["Why 1 mentor has no partner"]
-    assert rows == [["kept apart by a wish of either", "under 5", "–"]]
+    assert rows == [["kept apart by a wish of either, or by the programme", "under 5", "–"]]
 
 
 def test_what_would_serve_more_people_is_summed_up(shown: Page, result: Result) -> None:
@@ -286,8 +286,18 @@ def test_whoever_is_left_is_told_the_smallest_change_by_the_ids_of_the_file(
     written(tmp_path, named, result)
     left = read_lines(tmp_path / "unmatched.jsonl", UnmatchedLine)
     waiting = read_lines(tmp_path / "not_ready.jsonl", NotReadyLine)
-    assert {line.id for line in left}.isdisjoint(line.id for line in waiting)
     told = {(line.role, line.id): line for line in (*left, *waiting)}
+    pairs = read_lines(tmp_path / "pairs.jsonl", PairLine)
+    paired = {
+        (role, getattr(pair, f"{role}_id")) for pair in pairs for role in ("mentor", "mentee")
+    }
+    given = named.instance
+    everybody = {
+        (each.role, named.ids[each.participant_id]) for each in (*given.mentors, *given.mentees)
+    }
+    assert told.keys() | paired == everybody
+    assert len(left) + len(waiting) + len(paired) == len(everybody)
+    assert any(not line.changes for line in waiting)
     for remedy in result.remedies:
         line = told[remedy.role, named.ids[remedy.participant_id]]
         assert [(c.kind, c.field, c.before, c.after, c.via) for c in line.changes] == [
