@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,29 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from deploy.demo.workforce import Person, Workforce, invalid, on_wire
+from deploy.protected import is_protected
 from shared.catalogue import EmployeeRecorded
 
-# English, German, French and Spanish words as they stand in column names, without accents.
-_PROTECTED_WORDS = re.compile(
-    "age|alter|edad|birth|birthday|birthplace|born|dob|"
-    "sex|sexe|sexo|sexual|genre|genero|anrede|orientation|"
-    "race|rasse|raza|ethnic|ethnie|etnia|caste|faith|religious|konfession|croyance|"
-    "citizenship|marital|disabled|behinderung|handicap|discapacidad|"
-    "pregnant|schwanger|schwangerschaft|grossesse|enceinte|embarazo|"
-    "health|gesundheit|krankheit|sante|salud|union|gewerkschaft|syndicat|sindicato|"
-    "salaries|sueldo|lohn|vergutung|verguetung|remuneration|remuneracion|nomina|traitement|"
-    "wage|wages|einkommen|revenu|ingresos|pay|payroll|compensation|bonus|boni|pramie|praemie"
-)
-# Long enough to be found inside a compound, or in a name that is written without a break.
-_PROTECTED_PARTS = re.compile(
-    "gender|geschlecht|birthda|dateofbirth|geburt|naissance|nacimiento|over18|"
-    "maritalstatus|familienstand|etatcivil|estadocivil|situationfamiliale|"
-    "nationalit|nacionalidad|staatsangeh|ethnicit|religion|disabilit|schwerbehind|pregnanc|"
-    "salary|salaire|salario|gehalt|stundenlohn|monatslohn|income|stockoption|"
-    "(daily|hourly|monthly)rate"
-)
-_HARMLESS = re.compile("healthcare|payterms")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DELIMITERS = ",;\t|"
 _FORMAT_FIELDS = {"recordType", "cancelsSequence", "sequence", "effectiveDate"}
@@ -168,21 +147,6 @@ class Row:
 
     def __getitem__(self, column: str) -> str:
         return self.values[column]
-
-
-def is_protected(column: str) -> bool:
-    """Whether a column's name tells of a protected attribute or of pay."""
-    words = _words(column)
-    name = "".join(words)
-    if _PROTECTED_PARTS.search(name):
-        return True
-    return not _HARMLESS.search(name) and any(map(_PROTECTED_WORDS.fullmatch, words))
-
-
-def _words(column: str) -> list[str]:
-    """The words of a column's name, lower case and without accents: "GehaltBrutto_2" → gehalt …"""
-    plain = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
-    return [word.lower() for word in _WORD.findall(plain)]
 
 
 def read_mapping(path: Path) -> HrMapping:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from deploy.matching.formats import PersonLine, Rules
 from deploy.matching.people import Named, People, no_collection
+from deploy.protected import is_protected
 from services.matching.domain.words import counted
 from services.matching.near import nearness
 from shared.envelope import describe
@@ -179,7 +180,7 @@ def read_document(path: Path, model: type[M]) -> M:
     try:
         return _parsed(model, text)
     except (ValidationError, _BadLineError) as error:
-        for name in filter(_is_protected, _unknown_names(error)):
+        for name in filter(is_protected, _unknown_names(error)):
             raise BadInputError(path, [(None, _never_used(name))]) from None
         raise BadInputError(path, [(None, _reason(error, text))]) from None
 
@@ -474,13 +475,7 @@ def _why_not(name: str) -> str | None:
     meant = name.strip().casefold().replace("-", "_").replace(" ", "_")
     if meant in PersonLine.model_fields:
         return f"{printable(name)}: is no field; write {meant}"
-    return _never_used(name) if _is_protected(name) else None
-
-
-def _is_protected(name: str) -> bool:
-    from deploy.demo.hr_file import is_protected
-
-    return is_protected(name)
+    return _never_used(name) if is_protected(name) else None
 
 
 def _never_used(name: str) -> str:

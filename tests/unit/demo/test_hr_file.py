@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.demo.hr_file import HrFileError, is_protected, read_mapping, read_rows, workforce_from
+from deploy.demo.hr_file import HrFileError, read_mapping, read_rows, workforce_from
 from deploy.demo.tables import source_of_people
 from deploy.demo.workforce import Workforce, invalid, on_wire
 
@@ -89,30 +89,6 @@ def test_windows_line_ends_and_a_byte_order_mark_are_understood(tmp_path: Path) 
     hr_file, mapping_file = files(tmp_path)
     hr_file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([HEADER, *ROWS, ""]).encode())
     assert len(workforce_from(hr_file, mapping_file, today=TODAY).people) == 4
-
-
-@pytest.mark.parametrize(
-    "column",
-    ["Age", "Gender", "MaritalStatus", "Over18", "DailyRate", "HourlyRate", "MonthlyRate",
-     "MonthlyIncome", "PercentSalaryHike", "StockOptionLevel", "Date of birth", "Ethnicity", "sex",
-     "Geschlecht", "Gehalt", "Bruttogehalt", "Geburtsdatum", "Alter", "Sexe", "Edad", "Salario",
-     "SALARY", "base_salary", "dateOfBirth", "birthdate", "État civil", "Date de naissance",
-     "Fecha de nacimiento", "Género", "Religion", "Nationalität", "EmployeeAge", "Union member",
-     "PayGrade", "Health status", "Familienstand", "Salaire brut", "Estado civil",
-     "monthlyincome", "stock_option_level", "hourly rate", "Über 18? sex", "Pay"],
-)  # fmt: skip
-def test_protected_attributes_and_pay_are_recognised(column: str) -> None:
-    assert is_protected(column)
-
-
-@pytest.mark.parametrize(
-    "column",
-    ["JobLevel", "Department", "YearsAtCompany", "Stage", "Manager", "Reunion", "PaymentTerms",
-     "HealthcareRole", "Language", "Essex office", "Agency", "Alternate", "Trace", "Pay terms",
-     "Health care role", "Paysage", "Pays", "Wagener", "Averages", "Walter"],
-)  # fmt: skip
-def test_work_attributes_are_not_taken_for_protected_ones(column: str) -> None:
-    assert not is_protected(column)
 
 
 def test_a_mapping_that_reads_a_protected_column_is_refused(tmp_path: Path) -> None:
