@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from deploy.matching.formats import NamedPair, PersonLine, Rules
-from services.matching.domain.hours import in_utc
+from services.matching.domain.hours import Hours, in_utc
 from services.matching.domain.instance import Instance, instance
 from services.matching.domain.people import Person, Programme, Weights
 from services.matching.domain.topics import plain, understood
@@ -225,9 +225,7 @@ class People:
         return None
 
     def _person(self, line: PersonLine, role: Role, employee_id: str) -> Person:
-        works_from, works_until = _hours(
-            line.works_from, line.works_until, line.timezone, self._day
-        )
+        hours = _hours(line.works_from, line.works_until, line.timezone, self._day)
         return Person(
             participant_id=participant_id(role, line.id),
             employee_id=employee_id,
@@ -246,8 +244,9 @@ class People:
             offers=_merged(line.offers, max),
             wants=_merged(line.wants, min),
             interests=self._words(line.interests),
-            works_from=works_from,
-            works_until=works_until,
+            midnight=hours.midnight,
+            works_from=hours.works_from,
+            works_until=hours.works_until,
             seats=min(line.capacity, self._programme.capacity(role)),
             blocks=self._one(frozenset(line.blocks)),
             met=self._one(frozenset(line.met)),
@@ -310,5 +309,5 @@ def _merged(entries: dict[str, int], better: Any) -> dict[str, int]:
 
 
 @lru_cache(maxsize=10_000)
-def _hours(start: str, end: str, zone: str, day: date) -> tuple[int, int]:
+def _hours(start: str, end: str, zone: str, day: date) -> Hours:
     return in_utc(time.fromisoformat(start), time.fromisoformat(end), zone, day)

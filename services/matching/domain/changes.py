@@ -21,6 +21,8 @@ Value: TypeAlias = str | int | bool | None
 MOST_MINUTES = 240
 """Working longer than this is no small change."""
 STEP_MINUTES = 15
+LAST_MINUTE = 1439
+"""Of a day: until then people can say that they work."""
 MOST_CHANGES = 3
 """So many are stated for one person."""
 ADDED_PRIORITY = 3

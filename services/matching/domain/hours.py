@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _DAY = 1440
 
 
-def in_utc(start: time, end: time, zone: str, day: date) -> tuple[int, int]:
-    """Working hours of a zone on a day, in minutes after midnight UTC of that day.
+class Hours(NamedTuple):
+    """A working day, in minutes after midnight UTC; they may lie outside [0, 1440)."""
 
-    They may lie outside [0, 1440). A zone that nobody knows has no hours: (0, 0).
-    """
+    midnight: int
+    """When the day begins where the person works."""
+    works_from: int
+    works_until: int
+
+
+def in_utc(start: time, end: time, zone: str, day: date) -> Hours:
+    """Working hours of a zone on a day; a zone that nobody knows has none."""
     try:
         offset = datetime.combine(day, time(12), ZoneInfo(zone)).utcoffset()
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return 0, 0
+        return Hours(0, 0, 0)
     shift = int((offset or timedelta()).total_seconds() // 60)
-    return _minutes(start) - shift, _minutes(end) - shift
+    return Hours(-shift, _minutes(start) - shift, _minutes(end) - shift)
 
 
 def overlap_minutes(a: tuple[int, int], b: tuple[int, int]) -> int:

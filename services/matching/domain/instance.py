@@ -133,9 +133,14 @@ def _written(value: Any) -> Any:
         return sorted(value)
     if isinstance(value, date):  # or a moment
         return value.isoformat()
-    return {name: getattr(value, name) for name in _NAMES[type(value)]}
+    plain = {name: getattr(value, name) for name in _NAMES[type(value)]}
+    if plain.get(_LATER) == 0:
+        del plain[_LATER]
+    return plain
 
 
+_LATER = "midnight"
+"""A field that came after runs had been kept: their texts, which are hashed, are without it."""
 _NAMES = {
     kind: [field.name for field in fields(kind)] for kind in (Instance, Programme, Person, Weights)
 }
@@ -168,7 +173,7 @@ class _Reader:
         return self._person(plain) if isinstance(plain.get("near"), dict) else plain
 
     def _person(self, plain: dict[str, Any]) -> Person:
-        if plain.keys() != _OF_PERSON:
+        if plain.keys() | {_LATER} != _OF_PERSON:
             raise ValueError(_NO_PERSON)
         for name, value in plain.items():
             if type(value) is str:

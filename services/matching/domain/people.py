@@ -98,6 +98,8 @@ class Person:
     wants: Mapping[str, int] = field(default_factory=dict)
     """Topic → priority 1 (first) to 3."""
     interests: frozenset[str] = frozenset()
+    midnight: int = 0
+    """When a day begins where the person works, in minutes after midnight UTC."""
     works_from: int = 540
     """Start of the working day in minutes after midnight UTC; may lie outside [0, 1440)."""
     works_until: int = 1020

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from services.matching.domain.all_pairs import AllPairs, Nearest, Pricing
 from services.matching.domain.changes import (
+    LAST_MINUTE,
     STEP_MINUTES,
     Change,
     Kind,
@@ -278,15 +279,16 @@ def _changes(
 
 
 def _longer(person: Person, found: Openings) -> Change | None:
-    """The fewest steps later or earlier; of equals what makes more possible."""
+    """The fewest steps later or earlier within the person's own day; of equals what makes more
+    possible."""
     options = [
         (steps, -via, name, sign)
-        for name, sign, counts in (
-            ("works_until", 1, found.later),
-            ("works_from", -1, found.earlier),
+        for name, sign, counts, room in (
+            ("works_until", 1, found.later, person.midnight + LAST_MINUTE - person.works_until),
+            ("works_from", -1, found.earlier, person.works_from - person.midnight),
         )
         for steps, (count, via) in enumerate(zip(counts, accumulate(counts), strict=True))
-        if count
+        if count and steps * STEP_MINUTES <= room
     ]
     if not options:
         return None

@@ -150,7 +150,9 @@ def _in_topics(person: Person) -> Person:
     return replace(
         person,
         offers={topic: level for topic, (level, _) in offers.items()},
-        offered_as={topic: word for topic, (_, word) in offers.items() if word != topic},
+        offered_as={
+            topic: word for topic, (_, word) in offers.items() if _key(word) != _key(topic)
+        },
         wants=wants,
         languages=by_one_code(person.languages),
     )

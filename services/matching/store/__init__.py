@@ -624,7 +624,7 @@ def _programme(row: asyncpg.Record) -> Programme:
 
 def _person(row: asyncpg.Record, of: Programme, chains: dict[str, _Chain], day: date) -> Person:
     chain = chains.get(row["employee_id"], _Chain())
-    works_from, works_until = in_utc(row["works_from"], row["works_until"], row["timezone"], day)
+    hours = in_utc(row["works_from"], row["works_until"], row["timezone"], day)
     return Person(
         participant_id=row["participant_id"],
         employee_id=row["employee_id"],
@@ -647,8 +647,9 @@ def _person(row: asyncpg.Record, of: Programme, chains: dict[str, _Chain], day: 
         offers=row["offers"],
         wants=row["wants"],
         interests=frozenset(row["interests"]),
-        works_from=works_from,
-        works_until=works_until,
+        midnight=hours.midnight,
+        works_from=hours.works_from,
+        works_until=hours.works_until,
         seats=min(row["capacity"], of.capacity(row["role"])),
         taken=row["taken"],
         blocks=frozenset(row["blocks"]),

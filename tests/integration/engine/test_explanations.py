@@ -51,10 +51,16 @@ def _stored(pairs: bool) -> Iterator[None]:
 
 
 def _varied(case: Instance, rng: random.Random) -> Instance:
-    """The same with room for more seats, a floor, earlier pairs, and pairs that are to be."""
+    """The same with room for more seats, a floor, earlier pairs, and pairs that are to be, and
+    people in other zones."""
     pairs = [(a.participant_id, b.participant_id) for a in case.mentors for b in case.mentees]
+    mentors, mentees = (
+        tuple(_elsewhere(each, rng) for each in side) for side in (case.mentors, case.mentees)
+    )
     return replace(
         case,
+        mentors=mentors,
+        mentees=mentees,
         programme=replace(
             case.programme,
             mentor_capacity=5,
@@ -68,14 +74,29 @@ def _varied(case: Instance, rng: random.Random) -> Instance:
     )
 
 
+def _elsewhere(each: Person, rng: random.Random) -> Person:
+    """The person with the hours of the clock in another zone, where they are a day's."""
+    midnight = rng.choice((0, 0, -330, 480))
+    until = min(each.works_until, 1439)
+    return replace(
+        each,
+        midnight=midnight,
+        works_from=midnight + min(each.works_from, until - 60),
+        works_until=midnight + until,
+    )
+
+
 def _follow(case: Instance, result: Result, gap: float | None = None) -> Counter[str]:
     """Make each change that is stated, one at a time; returns how many of each kind there were."""
     before = _served(result)
+    midnights = {each.participant_id: each.midnight for each in (*case.mentors, *case.mentees)}
     kinds: Counter[str] = Counter()
     for remedy in result.remedies:
         assert remedy.participant_id not in before
         for change in remedy.changes:
             assert change.kind not in result.not_examined
+            if change.kind == "time":
+                assert 0 <= int(change.after or 0) - midnights[remedy.participant_id] < 1440
             after = _served(solve(changed(case, change), gap=gap))
             assert remedy.participant_id in after, change
             kinds[change.kind] += 1
@@ -248,6 +269,26 @@ def test_of_two_ways_to_work_longer_the_shorter_is_said() -> None:
     mentee = person("mentee", works_from=360, works_until=690)
     remedy = _only(solve(instance(programme(), [*mentors, mentee], NOW)), mentee)
     assert [(each.field, each.after) for each in remedy.changes] == [("works_until", 720)]
+
+
+@pytest.mark.parametrize(
+    ("midnight", "hours", "counterpart", "after"),
+    [
+        (0, (60, 480), (1080, 1430), None),  # would begin the day before
+        (-600, (60, 480), (1080, 1430), -135),
+        (-235, (900, 1190), (1080, 1430), None),  # would end the day after
+        (-234, (900, 1190), (1080, 1430), 1205),
+    ],
+)
+def test_nobody_is_told_to_work_beyond_midnight_where_they_are(
+    midnight: int, hours: tuple[int, int], counterpart: tuple[int, int], after: int | None
+) -> None:
+    mentor = person("mentor", works_from=counterpart[0], works_until=counterpart[1])
+    mentee = person("mentee", midnight=midnight, works_from=hours[0], works_until=hours[1])
+    remedy = _only(solve(instance(programme(), [mentor, mentee], NOW)), mentee)
+    assert [each.after for each in remedy.changes if each.kind == "time"] == (
+        [] if after is None else [after]
+    )
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def test_every_rule_says_what_it_means() -> None:
 def test_common_working_time_knows_zones_and_summer_time(
     zones: tuple[str, str], day: date, minutes: int
 ) -> None:
-    hours = [in_utc(time(9), time(17), zone, day) for zone in zones]
+    days = [in_utc(time(9), time(17), zone, day) for zone in zones]
+    hours = [(each.works_from, each.works_until) for each in days]
     assert overlap_minutes(hours[0], hours[1]) == minutes
     assert overlap_minutes(hours[1], hours[0]) == minutes
 

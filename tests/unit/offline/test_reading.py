@@ -136,6 +136,7 @@ def test_a_whole_line_becomes_the_person_that_the_service_would_see(tmp_path: Pa
         offers={"chess openings": 5},
         wants={"zither": 1},
         interests=frozenset({"jazz"}),
+        midnight=-330,
         works_from=270,
         works_until=780,
         seats=2,
