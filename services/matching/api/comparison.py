@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 
-from services.matching.api.access import Reader, unknown
+from services.matching.api.access import Reader, not_kept, unknown
+from services.matching.api.described import Described
 from services.matching.coverage import Groups, shown
 from services.matching.store import runs as run_store
 from shared.http import Problem, TransactionRoute, Tx
@@ -16,18 +16,23 @@ from shared.http import Problem, TransactionRoute, Tx
 router = APIRouter(route_class=TransactionRoute, tags=["matching"])
 
 
-class Figures(BaseModel):
+class Figures(Described):
     """What a run comes to; scores in points from 0 to 100."""
 
     run_id: UUID
     dry_run: bool
     changes: dict[str, Any]
     covered: int
-    """Mentees without a partner before who would have one."""
+    """Mentees who had no partner and have one by this run. A run decides on free seats alone, so
+    those whose pair or proposal lives are not among them, unless it was asked with `replan`: it
+    then counts from nobody having a partner."""
     coverable: int
+    """More of them no pairs could serve. 0 of 0: nobody is left whom a pair could serve."""
     covered_mentors: int
+    """The same of mentors."""
     coverable_mentors: int
     pairs: int
+    """Pairs that the run found; with `replan` those that would stay are among them."""
     total_score: float
     mean_score: float | None
     worst_score: float | None
@@ -39,7 +44,7 @@ class Figures(BaseModel):
     groups too small to be shown are told together, under an empty name."""
 
 
-class Churn(BaseModel):
+class Churn(Described):
     """Pairs in both runs, and in one of them."""
 
     common: int
@@ -47,7 +52,7 @@ class Churn(BaseModel):
     only_right: int
 
 
-class Comparison(BaseModel):
+class Comparison(Described):
     """Two runs of one programme."""
 
     left: Figures
@@ -76,10 +81,7 @@ async def _solved(tx: Tx, side: str, run_id: UUID) -> Any:
     if row is None:
         raise unknown("run")
     if row["certificate"] is None or not row["kept"]:
-        raise Problem(
-            409, side, "The run found nothing, or it was too long ago.",
-            remedy="Name a run that is completed.",
-        )  # fmt: skip
+        raise not_kept(side, row)
     return row
 
 

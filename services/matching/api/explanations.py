@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from services.matching import store
 from services.matching.api.access import Anyone, unknown
+from services.matching.api.described import Described
 from services.matching.domain.changes import Kind, Remedy
 from services.matching.domain.explanation import Unmatched
 from services.matching.domain.pairs import Pair
@@ -30,7 +30,7 @@ _ALTERNATIVES = 2
 _NOT_KEPT = "Who else was possible is no longer kept."
 
 
-class PairExplanation(BaseModel):
+class PairExplanation(Described):
     """Why two people were brought together, to either of them in words alone.
 
     Their points tell what is kept from them: levels, waiting times, who else was possible.
@@ -51,13 +51,32 @@ class PairExplanation(BaseModel):
     instead_for_mentor: Alternative | None
 
 
-class ChangeTold(BaseModel):
+class ChangeTold(Described):
     """One change with which a new run over the same people would find a partner."""
 
     kind: Kind
     field: str
+    """What the engine calls it, which is not always what the profile does:
+
+    - `works_from`, `works_until`: `working_hours` of the profile, which are local times of the
+      profile's `timezone`;
+    - `wants`: `topics_wanted`; `offers`: `topics_offered`; `languages`: `languages`;
+    - `seats`: `capacity`, of the participant named by `participant_id`;
+    - `consented`: `agreement_version`; `trained`: the training, once it is done;
+    - `status`: the participant's break, ended by resuming; `employment`: HR's status of the person;
+    - `different_department`, `min_level_gap`: rules of the programme.
+    """
     before: str | int | bool | None
+    """What it is; null for what is added to a list."""
     after: str | int | bool | None
+    """What it would have to be: not to be written into a profile as it is.
+
+    Of working hours minutes from midnight UTC, below 0 or above 1439 where the local day begins
+    before or ends after that of UTC: move the local time by the difference of `before` and `after`.
+    Of topics and languages the one to add to those there are: the usual name of the topic, the code
+    of the language. Of seats the number in all, which the programme's `mentor_capacity` or
+    `mentee_capacity` limits as well.
+    """
     via: int
     """Counterparts who become possible by it."""
     participant_id: UUID | None
@@ -65,7 +84,7 @@ class ChangeTold(BaseModel):
     told: str
 
 
-class ParticipantExplanation(BaseModel):
+class ParticipantExplanation(Described):
     """Why somebody has no partner and what would help, to themself in words and own changes alone.
 
     `reasons`: rule → number of counterparts that it excludes; who asks for themself must not learn
@@ -76,7 +95,9 @@ class ParticipantExplanation(BaseModel):
     programme_id: UUID
     role: str
     living_pairs: int
+    """Pairs and proposals; to a participant those alone that they were told of."""
     waiting: bool
+    """Whether the person is ready and has none of these."""
     orphaned_since: datetime | None
     run_id: UUID | None
     explained_at: datetime | None
@@ -133,9 +154,10 @@ async def explain_participant(participant_id: UUID, tx: Tx, who: Anyone) -> Part
     row = await store.participant_row(tx, participant_id)
     if row is None or not _may_see(who, row["employee_id"]):
         raise unknown("participant")
+    living = await _known_living_pairs(tx, participant_id, who)
     ready = row["status"] == "ready"
     # What was said of somebody who was not ready holds until they are, and the other way round.
-    holds = row["living_pairs"] == 0 and ready == (row["reasons"] is not None)
+    holds = living == 0 and ready == (row["reasons"] is not None)
     reasons = dict(row["reasons"] or {}) if holds else {}
     remedy = run_store.remedy_of(row) if holds else None
     not_examined = list(row["not_examined"] or ()) if holds else []
@@ -144,8 +166,8 @@ async def explain_participant(participant_id: UUID, tx: Tx, who: Anyone) -> Part
         participant_id=row["participant_id"],
         programme_id=row["programme_id"],
         role=row["role"],
-        living_pairs=row["living_pairs"],
-        waiting=ready and row["living_pairs"] == 0,
+        living_pairs=living,
+        waiting=ready and living == 0,
         orphaned_since=row["orphaned_since"],
         run_id=row["run_id"] if holds else None,
         explained_at=row["explained_at"] if holds else None,
@@ -159,6 +181,12 @@ async def explain_participant(participant_id: UUID, tx: Tx, who: Anyone) -> Part
         reasons=reasons if _sees_all(who) else {},
         not_examined=not_examined,
     )
+
+
+async def _known_living_pairs(tx: Tx, participant_id: UUID, who: Principal) -> int:
+    """A proposal that nobody told them of yet must not show: its end would tell who said no."""
+    ids = await store.living_pairs_of_participants(tx, [participant_id])
+    return sum(_may_see(who, *_told_of(pair)) for pair in await store.pairs(tx, ids))
 
 
 def _changes(remedy: Remedy | None, audience: Audience) -> list[ChangeTold]:

@@ -7,9 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
 
 from services.matching.api.access import Manager, Reader, known_programme, running_programme
+from services.matching.api.described import Described, Sent
 from services.matching.decisions import ask_for_run
 from services.matching.store import locks as lock_store
 from services.matching.store.locks import LockKind
@@ -18,10 +18,8 @@ from shared.http import Problem, TransactionRoute, Tx
 router = APIRouter(route_class=TransactionRoute, tags=["matching"])
 
 
-class PairLock(BaseModel):
+class PairLock(Sent):
     """What is wanted of two participants."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mentor_id: UUID
     mentee_id: UUID
@@ -29,7 +27,7 @@ class PairLock(BaseModel):
     """together: the next run pairs them, if the rules allow it; apart: no run pairs them."""
 
 
-class LockShown(BaseModel):
+class LockShown(Described):
     """A lock and who set it when; without `kind` it was taken off."""
 
     mentor_id: UUID
@@ -39,7 +37,7 @@ class LockShown(BaseModel):
     set_at: datetime
 
 
-class LocksShown(BaseModel):
+class LocksShown(Described):
     """A programme's locks, and all that was ever changed about them, newest first."""
 
     locks: list[LockShown]

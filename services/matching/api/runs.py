@@ -7,17 +7,19 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.matching.api.access import (
     Auditor,
     Manager,
     Reader,
     known_programme,
+    not_kept,
     running_programme,
     unknown,
 )
-from services.matching.api.rules import RuleChanges
+from services.matching.api.described import Described, Sent
+from services.matching.api.rules import RuleChanges, in_full
 from services.matching.decisions import ask_for_run
 from services.matching.domain.bottlenecks import Bottleneck, Shortage
 from services.matching.domain.people import Role
@@ -34,13 +36,13 @@ router = APIRouter(route_class=TransactionRoute, tags=["matching"])
 _MOST_WAITING = 20
 
 
-class RunAccepted(BaseModel):
+class RunAccepted(Described):
     """The run that will be carried out."""
 
     run_id: UUID
 
 
-class ShortageTold(BaseModel):
+class ShortageTold(Described):
     """Something that many need of the other side and few there have."""
 
     kind: Shortage
@@ -58,7 +60,7 @@ class ShortageTold(BaseModel):
     told: str
 
 
-class RunState(BaseModel):
+class RunState(Described):
     """A matching run: requested, running, review, approved, completed, failed, cancelled,
     unchanged or over."""
 
@@ -70,7 +72,7 @@ class RunState(BaseModel):
     replan: bool
     review: bool
     changes: dict[str, Any]
-    """Rules that a dry run went by in place of the programme's."""
+    """Rules that a dry run went by in place of the programme's; weights are told in full."""
     asked_by: str | None
     approved_by: str | None
     requested_at: datetime
@@ -89,7 +91,13 @@ class RunState(BaseModel):
     mentors_waiting: int | None
     objective: float | None
     certificate: Certificate | None
-    """How good the result is, and the bound that proves it."""
+    """How good the result is, and the bound that proves it.
+
+    `covered` are the mentees who had no partner and have one by this run; more than `coverable` no
+    pairs could serve. A run decides on free seats alone, so those whose pair or proposal lives are
+    in neither, unless it was asked with `replan`: it then counts from nobody having a partner. 0 of
+    0: nobody is left whom a pair could serve.
+    """
     refused_locks: list[RefusedLock]
     """Pairs that were to be formed, with the rule that forbids each."""
     bottlenecks: list[ShortageTold]
@@ -100,16 +108,14 @@ class RunState(BaseModel):
     """Whether what the run decided by is still kept."""
 
 
-class Couple(BaseModel):
+class Couple(Sent):
     """Two participants."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mentor_id: UUID
     mentee_id: UUID
 
 
-class FoundPair(BaseModel):
+class FoundPair(Described):
     """A pair that a run found, and what became of it."""
 
     place: int
@@ -126,19 +132,19 @@ class FoundPair(BaseModel):
     pair_id: UUID | None
 
 
-class Approval(BaseModel):
+class Approval(Sent):
     """What a manager says to the pairs of a run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     approved: list[Couple] | None = Field(default=None, max_length=10_000)
     """The pairs to propose; absent: all."""
     again: bool = False
-    """Pair the people of the rejected pairs anew, to be reviewed too; these pairs are kept apart
-    by that run."""
+    """Pair the people of the rejected pairs anew, with others, to be reviewed too."""
 
 
-class ApprovalTaken(BaseModel):
+_ALL = Approval()
+
+
+class ApprovalTaken(Described):
     """What follows from it."""
 
     run_id: UUID
@@ -159,10 +165,11 @@ async def start_run(
 ) -> RunAccepted:
     """Ask for a matching run now; a run that waits already is brought forward.
 
-    `dry_run` proposes nothing and may try other rules, or `replan`: decide proposals and living
-    pairs anew. With `review` the pairs wait for `POST /match-runs/{run_id}/approval`.
+    `dry_run` proposes nothing and may try other rules. Like any run it decides on free seats alone:
+    where everybody has a partner it finds nothing to do, unless `replan` has it decide proposals
+    and living pairs anew. With `review` the pairs wait for `POST /match-runs/{run_id}/approval`.
     """
-    await running_programme(tx, programme_id)
+    programme = await running_programme(tx, programme_id)
     if not dry_run and (changes is not None or replan):
         field = "replan" if replan else "body"
         raise Problem(
@@ -182,7 +189,7 @@ async def start_run(
         dry_run=dry_run,
         replan=replan,
         review=review,
-        changes=changes.model_dump(exclude_unset=True) if changes else {},
+        changes=in_full(changes, programme),
         asked_by=who.subject,
     )
     runs = await ask_for_run(tx, [programme_id], ON_DEMAND, at_once=True, asked=asked)
@@ -219,13 +226,10 @@ async def show_certificate(run_id: UUID, tx: Tx, _: Auditor) -> Response:
 
     `erased`: somebody in the input was erased since, and it is not kept.
     """
-    await _known(tx, run_id)
+    run = await _known(tx, run_id)
     evidence = await run_store.evidence(tx, run_id)
     if evidence is None:
-        raise Problem(
-            409, "run_id", "The run found nothing, or it was too long ago.",
-            remedy="Ask for a run that is completed.",
-        )  # fmt: skip
+        raise not_kept("run_id", run)
     return Response(evidence, media_type="application/json")
 
 
@@ -244,12 +248,15 @@ async def list_pairs(
 
 
 @router.post("/match-runs/{run_id}/approval", status_code=202)
-async def approve_pairs(run_id: UUID, approval: Approval, tx: Tx, who: Manager) -> ApprovalTaken:
+async def approve_pairs(
+    run_id: UUID, tx: Tx, who: Manager, approval: Approval = _ALL
+) -> ApprovalTaken:
     """Have pairs proposed that a run with `review` found, and drop the others.
 
     Each is checked by every rule once more; what does not hold by then is told as its fate. Where
     the programme's approval is the manager's, the pairs are formed at once: this was their yes. A
-    pair that is dropped may be found by a later run, unless the two are locked apart.
+    pair that is rejected is kept apart from then on, also in dry runs and with `again`, until a
+    manager locks the two together; only a run newly asked for with `review` may bring it up again.
     """
     run = await _known(tx, run_id)
     couples = None

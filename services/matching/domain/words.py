@@ -138,7 +138,9 @@ def left_out_told_to(
     changes = [each for each in remedy.changes if audience == "manager" or each.kind in _OF_ONESELF]
     lines += [in_words(each, remedy.role, audience) for each in changes]
     if not changes:
-        lines.append("No single change is known that would surely lead to a partner now.")
+        # Said of oneself also where no change at all is known: others' are not theirs to hear of.
+        which = "single change" if audience == "manager" else "change that you alone could make"
+        lines.append(f"No {which} is known that would surely lead to a partner now.")
         if audience == "manager" and remedy.bottleneck is not None:
             lines.append(f"The nearest: {remedy.nearest} {_RULES[remedy.bottleneck]}.")
     if audience == "manager" and not_examined:
@@ -186,6 +188,8 @@ def in_words(change: Change, role: Role, audience: Audience = "manager") -> str:
             start = (
                 f"If {counterpart} {change.participant_id} had {seats} instead of {change.before}"
             )
+            # "They" would be the counterpart.
+            who = f"this {role}" if audience == "manager" else who
         case "department":
             start = "If the programme allowed pairs within one department, which is a rule for all"
         case "level":

@@ -706,9 +706,16 @@ def test_every_change_is_a_sentence_and_a_participant_hears_only_of_their_own() 
     )
     assert "which is a rule for all" in in_words(changes[8], "mentee")
     assert in_words(replace(changes[6], before=0, after=1), "mentee") == (
-        f"If mentor {other} had 1 seat instead of 0, they would have a partner then, "
+        f"If mentor {other} had 1 seat instead of 0, this mentee would have a partner then, "
         "by way of 1 mentor."
     )
+    assert in_words(changes[6], "mentee", "mentee").endswith(
+        " had 2 seats instead of 1, you would have a partner then, by way of 1 mentor."
+    )
+    for left in ((), changes[7:]):
+        assert left_out_told_to("mentee", None, Remedy(own, "mentee", tuple(left), "level", 3)) == [
+            "No change that you alone could make is known that would surely lead to a partner now."
+        ]
     assert left_out_told_to(
         "manager", None, Remedy(own, "mentee", (), "capacity", 3), ["seat"]
     ) == [

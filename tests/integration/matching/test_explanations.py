@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.catalogue import MatchRunCompleted, PairFact
+from shared.catalogue import MatchRunCompleted, PairFact, ParticipantFact
 from shared.testing import published
 from tests.conftest import DatabaseFor
 from tests.integration.matching.http import as_, client_of, manager
@@ -152,6 +152,63 @@ async def test_a_participant_hears_neither_that_they_are_blocked_nor_of_others_s
     assert full["reasons"] == {"blocked": 1, "capacity": 1}
     seat = full["changes"][0]
     assert (seat["kind"], seat["participant_id"]) == ("seat", str(participant_id("junior")))
+    assert seat["told"].startswith(
+        f"If mentor {participant_id('junior')} had 2 seats instead of 1, this mentee would have"
+    )
+
+
+async def test_nobody_learns_that_they_were_proposed_to_somebody_who_said_no(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(world.programme(), world.mentor("junior"))
+    await world.run()
+    await world.tell(world.mentee("senior"))
+    before = await _of(http, "junior")
+    assert (before["waiting"], len(before["told"])) == (True, 1)
+    await world.run()
+    pair = await world.pair()
+    assert pair.awaiting == "mentee"
+    for who, living in (("junior", 0), ("senior", 1)):
+        told = await _of(http, who)
+        assert (told["living_pairs"], told["waiting"]) == (living, living == 0)
+        told = await _of(http, who, "auditor")
+        assert (told["living_pairs"], told["waiting"]) == (1, False)
+    assert await _of(http, "junior") == before
+    await world.answer(pair, "mentee", yes=False)
+    assert await _of(http, "junior") == before
+
+
+async def test_who_was_told_of_a_proposal_sees_it_counted(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+    await world.run()
+    await world.answer(await world.pair(), "mentee")
+    told = await _of(http, "junior")
+    assert (told["living_pairs"], told["waiting"]) == (1, False)
+
+
+async def test_whom_only_a_rule_of_the_programme_would_serve_hears_that_it_is_not_up_to_them(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+    await world.tell(world.employee("senior", department="dep-junior"))
+    await world.run()
+    assert (await _of(http, "senior"))["told"] == [
+        "1 in the same department",
+        "No change that you alone could make is known that would surely lead to a partner now.",
+    ]
+    full = await _of(http, "senior", "programme_manager")
+    assert full["told"][1].startswith("If the programme allowed pairs within one department, ")
+
+
+async def test_a_change_is_described_by_the_fields_of_the_profile(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    fields = document["components"]["schemas"]["ChangeTold"]["properties"]
+    for name in ("working_hours", "topics_wanted", "topics_offered", "languages", "capacity"):
+        assert name in ParticipantFact.model_fields
+        assert f"`{name}`" in fields["field"]["description"]
+    assert "midnight UTC" in fields["after"]["description"]
 
 
 async def test_who_is_not_ready_hears_what_would_serve_them_until_they_are(

@@ -106,3 +106,52 @@ async def test_a_programme_that_is_over_has_no_runs(http: httpx.AsyncClient, wor
     assert answer.json()["remedy"]
     unknown = f"/programmes/{uuid4()}/match-runs"
     assert (await http.post(unknown, headers=as_("programme_manager"))).status_code == 404
+
+
+async def test_a_weight_alone_is_tried_with_the_programmes_others(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    own = {
+        "wants_covered": 40, "shared_interests": 0, "distance": 20, "mentor_wants_covered": 10,
+        "time_overlap": 10, "waiting_time": 10, "level_gap": 10,
+    }  # fmt: skip
+    await world.tell(world.programme(weights=own))
+    url = f"/programmes/{PROGRAMME}/match-runs"
+
+    async def tried(**weights: float) -> httpx.Response:
+        return await http.post(
+            url,
+            params={"dry_run": True},
+            json={"weights": weights},
+            headers=as_("programme_manager"),
+        )
+
+    asked = await tried(distance=10, shared_interests=10)
+    assert asked.status_code == 202, asked.text
+    run = (await http.get(f"/match-runs/{asked.json()['run_id']}", headers=as_("auditor"))).json()
+    assert run["changes"] == {"weights": own | {"distance": 10, "shared_interests": 10}}
+    refused = await tried(distance=35)
+    assert refused.status_code == 422
+    told = refused.json()
+    assert told["field"] == "weights"
+    assert told["detail"] == (
+        "They sum to 115, with wants_covered 40, shared_interests 0, mentor_wants_covered 10,"
+        " time_overlap 10, waiting_time 10, level_gap 10 as the programme has them."
+    )
+    refused = await tried(**own | {"distance": 35})
+    assert refused.json()["detail"] == "They sum to 115."
+
+
+async def test_an_approval_without_a_body_is_of_all(http: httpx.AsyncClient, world: World) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+    asked = await http.post(
+        f"/programmes/{PROGRAMME}/match-runs",
+        params={"review": True},
+        headers=as_("programme_manager"),
+    )
+    await world.run()
+    url = f"/match-runs/{asked.json()['run_id']}/approval"
+    answer = await http.post(url, headers=as_("programme_manager"))
+    assert (answer.status_code, answer.json().get("rejected")) == (202, 0)
+    await world.run()
+    assert len(await world.pairs()) == 1

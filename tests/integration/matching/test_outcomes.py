@@ -177,6 +177,34 @@ async def test_outcomes_are_kept_for_so_many_days(http: httpx.AsyncClient, world
     assert await pool.fetchval("SELECT count(*) FROM run_pairs") == 0
     answer = await http.get(f"/match-runs/{run['run_id']}/certificate", headers=as_("auditor"))
     assert answer.status_code == 409
+    assert answer.json()["detail"] == "The run was too long ago: what it found is no longer kept."
+
+
+@pytest.mark.parametrize(
+    ("state", "failure", "detail"),
+    [
+        ("requested", None, "The run has not begun yet."),
+        ("running", None, "The run is not over yet."),
+        ("cancelled", None, "The run was cancelled before it found anything."),
+        ("failed", "It took too long", "The run failed: It took too long."),
+        ("over", None, "The run had nothing to do: the programme was over."),
+    ],
+)
+async def test_a_run_without_a_proof_says_why(
+    http: httpx.AsyncClient, world: World, state: str, failure: str | None, detail: str
+) -> None:
+    await world.tell(world.programme(), world.mentor("junior"))
+    run_id = (await _run_of(http))["run_id"]
+    await world.database.pool.execute(
+        "UPDATE match_runs SET state = $1, failure = $2", state, failure
+    )
+    for url, field in (
+        (f"/match-runs/{run_id}/certificate", "run_id"),
+        (f"/match-runs/compare?left={run_id}&right={run_id}", "left"),
+    ):
+        answer = await http.get(url, headers=as_("auditor"))
+        told = answer.json()
+        assert (answer.status_code, told["field"], told["detail"]) == (409, field, detail)
 
 
 async def test_only_an_auditor_gets_what_a_run_decided_by(
