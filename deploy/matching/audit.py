@@ -54,10 +54,11 @@ _ANY_INPUT = TypeAdapter(Instance)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What does not hold of a run, and what it claims of itself."""
+    """What does not hold of a run, what it claims of itself, and what it was given."""
 
     findings: list[str]
     certificate: Certificate
+    given: Instance
 
 
 def verdict_on_files(folder: Path, given: Input, told: Told) -> Verdict:
@@ -92,7 +93,7 @@ def verdict_on_files(folder: Path, given: Input, told: Told) -> Verdict:
     if not strangers:
         found += _wrong_breakdowns(named, pairs)
     found += _wrong_reasons(named, stated, left, told)
-    return Verdict([known.told(each) for each in found], certificate)
+    return Verdict([known.told(each) for each in found], certificate, named.instance)
 
 
 def verdict_on_run(path: Path, told: Told) -> Verdict:
@@ -108,7 +109,8 @@ def verdict_on_run(path: Path, told: Told) -> Verdict:
         raise BadInputError(path, [(None, f"prices: {describe(error)}")]) from None
     pairs = [StatedPair(each.mentor_id, each.mentee_id, each.score) for each in kept.matches]
     stated = Prices(prices.mentees, prices.mentors)
-    return Verdict(verify(given, pairs, kept.certificate, stated, told), kept.certificate)
+    findings = verify(given, pairs, kept.certificate, stated, told)
+    return Verdict(findings, kept.certificate, given)
 
 
 def _ends(pair: PairLine) -> tuple[tuple[Role, str], tuple[Role, str]]:

@@ -19,10 +19,13 @@ from deploy.terminal import console
 if TYPE_CHECKING:
     from deploy.matching.formats import CertificateFile
     from deploy.matching.people import Named
+    from services.matching.domain.instance import Instance
     from services.matching.domain.result import Result
 
 BAD_INPUT = 2
 """Exit code when files or options cannot be used; nothing was written then."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 _out = console()
@@ -72,10 +75,12 @@ def match(
 ) -> None:
     """Pair the people of a file by the engine that the service runs on.
 
-    Writes pairs.jsonl, unmatched.jsonl (who is left and why), certificate.json (how good the pairs
-    are, and how good any could be), prices.jsonl, which proves it, and report.html to look at. All
-    lines are checked first, and if one is wrong nothing is written. `updraft match verify` checks
-    what was written; `updraft match schemas` prints the formats.
+    Writes pairs.jsonl, unmatched.jsonl (who is left and why), not_ready.jsonl (who could not be
+    paired and what is missing), bottlenecks.json (what the programme is short of),
+    certificate.json (how good the pairs are, and how good any could be), prices.jsonl, which proves
+    it, and report.html to look at. All lines are checked first, and if one is wrong nothing is
+    written. `updraft match verify` checks what was written; `updraft match schemas` prints the
+    formats.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -109,7 +114,7 @@ def match(
                 )
     for warning in given.warnings:
         _err.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
-    _show(certificate, out)
+    _show(certificate, given.named.instance, out)
 
 
 @app.command()
@@ -129,9 +134,11 @@ def verify(
     """Check a kept run anew: each pair by each rule, each score, the objective and the bound.
 
     A folder needs --participants and --programme. Breakdowns, reasons and counts are checked too;
-    not what an alternative costs, the smallest changes, the bottlenecks, not_ready and the report.
-    Ends with 1 when something does not hold, and with 2 when a file cannot be read.
+    not what an alternative costs, the smallest changes, at which rule somebody's nearest
+    counterparts fail, the bottlenecks, not_ready, the report, seconds, memory, and the order of
+    lines. Ends with 1 when something does not hold, and with 2 when a file cannot be read.
     """
+    from deploy.matching.claims import bonuses_included, while_locked
     from deploy.matching.files import printable, read_input
 
     if (folder is None) == (run is None):
@@ -152,10 +159,11 @@ def verify(
         _tell([printable(each) for each in verdict.findings], len(verdict.findings))
         _err.print("[red]error:[/red] the run is not what it says", highlight=False)
         raise typer.Exit(1)
-    of = verdict.certificate
+    of, checked = verdict.certificate, verdict.given
     _out.print(
         f"everything holds: pairs {of.pairs:,}, objective {of.objective:,.4f} of at most "
-        f"{of.bound:,.4f}, gap {of.gap:.4%}, {of.covered:,} of {of.coverable:,} mentees served",
+        f"{of.bound:,.4f}{bonuses_included(checked.programme)}, gap {of.gap:.4%}, "
+        f"{of.covered:,} of {of.coverable:,} mentees served{while_locked(checked)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -256,7 +264,7 @@ def _given(path: Path | None, option: str) -> Path:
 
 @contextmanager
 def _refusing(so: str = "nothing was written") -> Iterator[None]:
-    """Says what is wrong with the input, or with the disk, and ends the command."""
+    """Says what is wrong with the input or the disk, or that it was stopped; ends the command."""
     from deploy.matching.files import BadInputError
 
     try:
@@ -265,6 +273,9 @@ def _refusing(so: str = "nothing was written") -> Iterator[None]:
         _tell(error.problems, error.count)
         _err.print(f"[red]error:[/red] {so}", highlight=False)
         raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        _err.print(f"[red]interrupted:[/red] {so}", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
         _err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
@@ -305,11 +316,15 @@ def _peak_memory_mb() -> float:
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def _show(found: CertificateFile, out: Path) -> None:
+def _show(found: CertificateFile, given: Instance, out: Path) -> None:
+    from deploy.matching.claims import bonuses_included, while_locked
+
+    served = f"{found.covered:,} of {found.coverable:,} who can be{while_locked(given)}"
+    worth = f"{found.objective:,.2f} of at most {found.bound:,.2f}"
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("pairs", f"{found.pairs:,}")
-    table.add_row("mentees served", f"{found.covered:,} of {found.coverable:,} who can be")
-    table.add_row("objective", f"{found.objective:,.2f} of at most {found.bound:,.2f}")
+    table.add_row("mentees served", served)
+    table.add_row("objective", worth + bonuses_included(given.programme))
     table.add_row("gap", f"{found.gap:.4%}, {'proven' if found.gap == 0 else 'certified'}")
     table.add_row("time", f"{found.seconds:,.1f} s")
     table.add_row("memory", f"{found.peak_memory_mb:,.0f} MB at most")

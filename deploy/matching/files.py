@@ -9,14 +9,17 @@ import csv
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from deploy.matching.formats import PersonLine, Rules
 from deploy.matching.people import Named, People, no_collection
@@ -34,6 +37,7 @@ MOST_SHOWN = 50
 _LONGEST_SKIP = 256 * LONGEST_LINE
 _LONGEST_REASON = 400
 _NOT_UTF8 = "is not UTF-8; save the file as UTF-8"
+_NEVER_USED = "protected attributes and pay are never used here; leave the field out"
 _NOT_READ = "; what follows was not read"
 _NO_NEARNESS = "near_topics: needs the extra `near`; install updraft[near], or leave it out"
 _BOM = b"\xef\xbb\xbf"
@@ -49,16 +53,17 @@ M = TypeVar("M", bound=BaseModel)
 class BadInputError(Exception):
     """Files that cannot be used; `problems` say where, what and the remedy, in order."""
 
-    def __init__(self, path: Path, wrong: Iterable[tuple[int | None, str]]) -> None:
+    def __init__(self, path: Path | str, wrong: Iterable[tuple[int | None, str]]) -> None:
+        name = path.name if isinstance(path, Path) else printable(path)
         sorted_by_line = sorted(wrong, key=lambda each: each[0] or 0)
         self.problems = [
-            f"{path.name}: {printable(reason)}"
+            f"{name}: {printable(reason)}"
             if line is None
-            else f"{path.name}: line {line}: {printable(reason)}"
+            else f"{name}: line {line}: {printable(reason)}"
             for line, reason in sorted_by_line[:MOST_SHOWN]
         ]
         self.count = len(sorted_by_line)
-        super().__init__(f"{path.name}: {self.count} lines are wrong")
+        super().__init__(f"{name}: {self.count} lines are wrong")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,11 @@ def read_input(participants: Path, programme: Path) -> Input:
     people = People(read_rules(programme))
     with no_collection():
         unknown = _read_people(participants, people)
-        if people.wrong:
-            raise BadInputError(participants, people.wrong)
-        named = people.named()
+        if not people.wrong:
+            named = people.named()
     if people.wrong:
-        raise BadInputError(participants, people.wrong)
+        also = ((None, warning) for warning in unknown.warnings())
+        raise BadInputError(participants, (*also, *people.wrong))
     if strangers := people.unknown():
         raise BadInputError(programme, [(None, reason) for reason in strangers])
     return Input(people.rules, named, (*unknown.warnings(), *_doubts(people, named)))
@@ -101,38 +106,57 @@ def new_folder(out: Path, *, force: bool = False) -> Iterator[Path]:
     BadInputError when `out` has something in it already.
     """
     check_folder(out, force=force)
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new = out.parent / f".{out.name}.{token_hex(4)}"
-    new.mkdir()
+    new = out.absolute().parent / f".{out.absolute().name}.{token_hex(4)}"
+    files: list[Path] = []
     try:
-        yield new
-        check_folder(out, force=force)
-        if not out.exists():
-            new.rename(out)
-            return
+        with _written_to(out):
+            new.mkdir(parents=True)
+            yield new
+            check_folder(out, force=force)
+            if not out.exists():
+                new.rename(out)
+                return
         files = list(new.iterdir())
         for file in files:
             # All of them first: half of an earlier run must not pass for a whole one.
             (out / file.name).unlink(missing_ok=True)
         for file in files:
             file.rename(out / file.name)
+    except KeyboardInterrupt:
+        if files:
+            raise OSError(f"{out}: interrupted while its files were replaced; run again") from None
+        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
 def check_folder(out: Path, *, force: bool) -> None:
     """Raises BadInputError when results cannot be written there."""
-    try:
+    with _written_to(out):
         for place in (out, *out.parents):
+            if place.is_symlink() and not place.exists():
+                reason = "is a link that leads nowhere; name another folder"
+                raise BadInputError(str(place), [(None, reason)])
             if place.exists() and not place.is_dir():
-                raise BadInputError(place, [(None, "is a file; name a folder")])
+                raise BadInputError(str(place), [(None, "is a file; name a folder")])
         if not force and out.is_dir() and any(out.iterdir()):
-            raise BadInputError(
-                out, [(None, "has files in it; name a new folder, or give --force")]
-            )
+            reason = "has files in it; name a new folder, or give --force"
+            raise BadInputError(str(out), [(None, reason)])
+        # Whether it can be made is known only once something is: hours of search may follow.
+        parent = out.absolute().parent
+        nearest = next(place for place in (parent, *parent.parents) if place.exists())
+        with TemporaryDirectory(prefix=".", dir=nearest):
+            pass
+
+
+@contextmanager
+def _written_to(out: Path) -> Iterator[None]:
+    """Tells why nothing can be written there."""
+    try:
+        yield
     except OSError as error:
-        raise BadInputError(out, [(None, f"{error.strerror}; name another folder")]) from None
+        reason = f"{error.strerror or error}; name another folder"
+        raise BadInputError(str(out), [(None, reason)]) from None
 
 
 def write_lines(path: Path, lines: Iterable[BaseModel | dict[str, Any]]) -> None:
@@ -165,7 +189,7 @@ def read_lines(path: Path, model: type[M]) -> list[M]:
             try:
                 found.append(_parsed(model, _whole(line)))
             except (ValidationError, _BadLineError) as error:
-                wrong.append((number, _reason(error, line)))
+                wrong.append((number, _reason(error, line, _REMEDIES_OF_LINES)))
     if wrong:
         raise BadInputError(path, wrong)
     return found
@@ -179,10 +203,11 @@ def read_document(path: Path, model: type[M]) -> M:
         raise BadInputError(path, [(None, "is larger than any such file; send one JSON object")])
     try:
         return _parsed(model, text)
-    except (ValidationError, _BadLineError) as error:
-        for name in filter(is_protected, _unknown_names(error)):
-            raise BadInputError(path, [(None, _never_used(name))]) from None
-        raise BadInputError(path, [(None, _reason(error, text))]) from None
+    except ValidationError as error:
+        reason = _reason(_in_plain_words(error, model), text)
+        raise BadInputError(path, [(None, reason)]) from None
+    except _BadLineError as error:
+        raise BadInputError(path, [(None, str(error))]) from None
 
 
 class _BadLineError(Exception):
@@ -218,8 +243,10 @@ class _Unknown:
     names: Counter[str] = field(default_factory=Counter)
     refused: dict[str, str | None] = field(default_factory=dict)
 
-    def meet(self, number: int, extra: dict[str, Any]) -> str | None:
+    def meet(self, number: int, extra: Collection[str]) -> str | None:
         """Count a line's unknown fields; says why when one of them cannot be passed over."""
+        if not extra:
+            return None
         for name in extra:
             if name not in self.refused:
                 if len(self.refused) >= MOST_LINES:
@@ -229,7 +256,7 @@ class _Unknown:
                 return reason
         self.first = self.first or number
         self.lines += 1
-        self.names.update(extra.keys())
+        self.names.update(iter(extra))
         return None
 
     def warnings(self) -> list[str]:
@@ -256,9 +283,11 @@ def _read_people(path: Path, people: People) -> _Unknown:
             try:
                 line = _parsed(PersonLine, _whole(document))
             except (ValidationError, _BadLineError) as error:
-                people.wrong.append((number, _reason(error, document)))
+                reason = unknown.meet(number, _unknown_fields(document))
+                wrong = _reason(error, document, _REMEDIES_OF_LINES)
+                people.wrong.append((number, f"{wrong}; {reason}" if reason else wrong))
                 continue
-            reason = unknown.meet(number, line.model_extra) if line.model_extra else None
+            reason = unknown.meet(number, line.model_extra or ())
             if reason is not None:
                 people.wrong.append((number, reason))
             else:
@@ -281,6 +310,13 @@ def _doubts(people: People, named: Named) -> Iterator[str]:
             f"{counted(len(adrift), 'participant')} can be paired with nobody, first"
             f" {printable(min(adrift))}: a manager above them has no line, or managers are above"
             " each other in a circle; add the line, or correct manager_id"
+        )
+    if gone := list(people.absent("previous")):
+        place, role, name = gone[0]
+        count = len({(role, name) for _, role, name in gone})
+        yield (
+            f"previous names {counted(count, 'participant')} whom no line is about, first {role}"
+            f" {printable(name)} in previous.{place}; correct who is meant to be somebody here"
         )
     if people.strangers:
         first = min(people.strangers, key=lambda each: (people.strangers[each], each))
@@ -436,7 +472,39 @@ def _number(text: str) -> int | str:
     return int(text) if len(text) < 10 and text.lstrip("-").isdecimal() and text.isascii() else text
 
 
-def _reason(error: ValidationError | _BadLineError, line: Any) -> str:
+_REMEDIES = {
+    "missing": "add it",
+    "int_type": "send a whole number",
+    "int_parsing": "send a whole number",
+    "int_from_float": "send a whole number",
+    "float_type": "send a number",
+    "finite_number": "send a number such as 0.5",
+    "less_than_equal": "send a smaller number",
+    "greater_than_equal": "send a larger number",
+    "greater_than": "send a larger number",
+    "bool_type": "send true or false",
+    "literal_error": "send one of these",
+    "string_type": "send a text",
+    "string_too_short": "write something",
+    "string_too_long": "shorten it",
+    "tuple_type": "send a list",
+    "too_long": "send fewer",
+    "dict_type": "send an object",
+    "model_type": "send one object in braces",
+    "date_parsing": "send a day such as 2026-03-01",
+    "date_from_datetime_parsing": "send a day such as 2026-03-01",
+    "date_from_datetime_inexact": "send a day such as 2026-03-01",
+    "datetime_type": "send a time such as 2026-03-01T09:00:00Z",
+    "datetime_parsing": "send a time such as 2026-03-01T09:00:00Z",
+    "datetime_from_date_parsing": "send a time such as 2026-03-01T09:00:00Z",
+    "timezone_aware": "send a time such as 2026-03-01T09:00:00Z",
+}
+_REMEDIES_OF_LINES = _REMEDIES | {"model_type": "send one object in braces on each line"}
+
+
+def _reason(
+    error: ValidationError | _BadLineError, line: Any, remedies: Mapping[str, str] = _REMEDIES
+) -> str:
     if isinstance(error, _BadLineError):
         return str(error)
     if isinstance(line, bytes):
@@ -444,42 +512,67 @@ def _reason(error: ValidationError | _BadLineError, line: Any) -> str:
             line.decode()
         except UnicodeDecodeError:
             return _NOT_UTF8
-    return describe(error, _REMEDIES)
+    return describe(error, remedies)
 
 
-_REMEDIES = {
-    "missing": "add it",
-    "int_type": "send a whole number",
-    "int_parsing": "send a whole number",
-    "int_from_float": "send a whole number",
-    "float_type": "send a number",
-    "bool_type": "send true or false",
-    "string_type": "send a text",
-    "tuple_type": "send a list",
-    "dict_type": "send an object",
-    "model_type": "send one object in braces on each line",
-}
+def _in_plain_words(error: ValidationError, model: type[BaseModel]) -> ValidationError:
+    """The same, with a remedy for each field that `model` does not have, and no name told twice."""
+
+    def told(each: ErrorDetails) -> PydanticCustomError:
+        *place, name = each["loc"] or ("",)
+        message = each["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
+        if each["type"] == "extra_forbidden":
+            kind = "rule" if model is Rules else "field"
+            message = _instead(str(name), kind, _fields(model, place))
+        return PydanticCustomError(each["type"], message, each.get("ctx"))
+
+    return ValidationError.from_exception_data(
+        error.title,
+        [
+            InitErrorDetails(type=told(each), loc=each["loc"], input=None)
+            for each in error.errors(include_url=False, include_input=False)
+        ],
+    )
 
 
-def _unknown_names(error: ValidationError | _BadLineError) -> list[str]:
-    if isinstance(error, _BadLineError):
-        return []
-    return [
-        str(each["loc"][-1])
-        for each in error.errors(include_url=False, include_input=False)
-        if each["type"] == "extra_forbidden"
-    ]
+def _fields(model: type[BaseModel], place: Iterable[int | str]) -> Collection[str]:
+    """Names of the fields that an object at a place of a document has."""
+    for step in place:
+        part = model.model_fields[str(step)].annotation
+        if not (isinstance(part, type) and issubclass(part, BaseModel)):
+            return ()
+        model = part
+    return model.model_fields
+
+
+def _instead(name: str, kind: str, known: Collection[str]) -> str:
+    if is_protected(name):
+        return _NEVER_USED
+    meant = _meant(name)
+    begun = [each for each in known if each.startswith(meant)]
+    near = begun or get_close_matches(meant, known, n=1, cutoff=0.7)
+    return f"is no {kind}; {f'write {near[0]}, or ' if near else ''}leave it out"
+
+
+def _unknown_fields(document: bytes | _BadLineError) -> Collection[str]:
+    """Of a line that is refused."""
+    try:
+        said = json.loads(_whole(document))
+    except (ValueError, RecursionError, _BadLineError):
+        return ()
+    names = said if isinstance(said, dict) else ()
+    return [name for name in names if name not in PersonLine.model_fields]
 
 
 def _why_not(name: str) -> str | None:
-    meant = name.strip().casefold().replace("-", "_").replace(" ", "_")
+    meant = _meant(name)
     if meant in PersonLine.model_fields:
         return f"{printable(name)}: is no field; write {meant}"
-    return _never_used(name) if is_protected(name) else None
+    return f"{name}: {_NEVER_USED}" if is_protected(name) else None
 
 
-def _never_used(name: str) -> str:
-    return f"{name}: protected attributes and pay are never used here; leave the field out"
+def _meant(name: str) -> str:
+    return name.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -98,7 +98,16 @@ Wants = Annotated[
 ]
 # The check that comes first hands over a text that is not JSON any more.
 Day = Annotated[HrDay, Strict(False)]
-ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+def _clock_time(given: Any) -> Any:
+    if isinstance(given, str) and not re.fullmatch(_CLOCK_TIME, given):
+        raise ValueError("is no time of day; send a time from 00:00 to 23:59, such as 09:00")
+    return given
+
+
+_CLOCK_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+ClockTime = Annotated[str, StringConstraints(pattern=_CLOCK_TIME), BeforeValidator(_clock_time)]
 
 
 def _language(given: Any) -> Any:
@@ -110,8 +119,8 @@ def _language(given: Any) -> Any:
 _LANGUAGE = r"^[A-Za-z]{2,3}$"
 Language = Annotated[
     str,
-    BeforeValidator(_language),
     StringConstraints(strip_whitespace=True, pattern=_LANGUAGE),
+    BeforeValidator(_language),
 ]
 Words = Annotated[tuple[Text, ...], Field(max_length=MOST_WORDS)]
 Ids = Annotated[tuple[EmployeeId, ...], Field(max_length=10_000)]
@@ -272,6 +281,8 @@ class Rules(_Format):
     def _ends_after_its_start(self) -> Rules:
         if self.ends_on is not None and self.ends_on <= self.starts_on:
             raise ValueError("ends_on: is not after starts_on; send the first day after the end")
+        if self.ends_on is None and self.starts_on > date.max - _DEFAULT_LENGTH:
+            raise ValueError("starts_on: leaves no days to run; send a day of this century")
         return self
 
     @property
@@ -372,8 +383,16 @@ class UnmatchedLine(_Outlook):
     """How many counterparts fail at it."""
 
 
+Missing = Literal["status", "consent", "training", "employment"]
+"""What keeps somebody from being paired at all."""
+
+
 class NotReadyLine(_Outlook):
-    """Somebody who cannot be paired now: not ready, or not in active employment."""
+    """Somebody who is not ready; who is ready and has no partner stands in unmatched.jsonl."""
+
+    missing: tuple[Missing, ...]
+    """What is missing now. `status`: it is invited, paused or withdrawn; `consent`; `training`,
+    where the programme requires it; `employment`: it is not active."""
 
 
 class BottleneckOut(_Format):
@@ -430,19 +449,20 @@ class CertificateFile(_Format):
     model_config = ConfigDict(extra="forbid")
 
     objective: float
-    """What the pairs are worth."""
+    """What the pairs are worth: their scores, and what the rules' `score_floor` and `stickiness`
+    add to them."""
     bound: float
-    """More than this no pairs are worth that serve as many people."""
+    """More than this no pairs are worth that serve as many people while the locked pairs stay."""
     gap: float
     """1 − objective ÷ bound; 0 is a proof, 1 where it is not even proven who can be served."""
     covered: int
     """Mentees who have a partner now."""
     coverable: int
-    """More than this no pairs could serve."""
+    """More than this no pairs could serve while the locked pairs stay."""
     covered_mentors: int
     """Mentors who have a partner now."""
     coverable_mentors: int
-    """More than this no pairs that serve as many mentees could serve."""
+    """More than this no pairs that serve as many mentees could serve while the locked ones stay."""
     pairs: int
     """The number of pairs."""
     total_score: float

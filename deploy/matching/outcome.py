@@ -14,6 +14,7 @@ from deploy.matching.formats import (
     CertificateFile,
     ChangeOut,
     Instead,
+    Missing,
     NotReadyLine,
     PairLine,
     Part,
@@ -25,6 +26,7 @@ from deploy.matching.people import Named
 from deploy.matching.report import report
 from services.matching.domain.changes import Remedy
 from services.matching.domain.explanation import Unmatched
+from services.matching.domain.people import Person, Programme
 from services.matching.domain.result import Alternative, Match, Result
 from services.matching.domain.words import bottleneck_in_words, in_words
 
@@ -73,7 +75,20 @@ def _not_ready(
                 id=named.ids[person.participant_id],
                 role=person.role,
                 changes=_changes(named, remedy) if remedy else (),
+                missing=tuple(_missing(person, named.instance.programme)),
             )
+
+
+def _missing(person: Person, programme: Programme) -> Iterator[Missing]:
+    # Who is enrolled becomes ready by what follows.
+    if person.status not in ("enrolled", "ready"):
+        yield "status"
+    if not person.consented:
+        yield "consent"
+    if programme.training_required and not person.trained:
+        yield "training"
+    if not person.employed:
+        yield "employment"
 
 
 def _changes(named: Named, remedy: Remedy) -> tuple[ChangeOut, ...]:

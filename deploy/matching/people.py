@@ -164,15 +164,18 @@ class People:
     def unknown(self) -> list[str]:
         """Whom the rules lock or keep apart although no line is about them."""
         return [
-            f"{name}.{place}.{field_name}: no line of people is about this {role}; correct it"
+            f"{name}.{place}.{role}_id: no line of people is about this {role}; correct it"
             for name in ("locked", "apart")
-            for place, pair in enumerate(getattr(self.rules, name))
-            for role, field_name, given in (
-                ("mentor", "mentor_id", pair.mentor_id),
-                ("mentee", "mentee_id", pair.mentee_id),
-            )
-            if (role, given) not in self._lines
+            for place, role, _ in self.absent(name)
         ]
+
+    def absent(self, name: str) -> Iterator[tuple[int, Role, str]]:
+        """Place in one of the rules' lists of pairs, role and id of whom no line is about."""
+        for place, pair in enumerate(getattr(self.rules, name)):
+            if ("mentor", pair.mentor_id) not in self._lines:
+                yield place, "mentor", pair.mentor_id
+            if ("mentee", pair.mentee_id) not in self._lines:
+                yield place, "mentee", pair.mentee_id
 
     def _whole(self) -> Iterator[Person]:
         """Everybody with what only all lines together say; lets go of each at once."""

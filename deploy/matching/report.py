@@ -10,6 +10,7 @@ from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from deploy.matching.claims import bonuses, while_locked
 from deploy.matching.formats import BottlenecksFile, CertificateFile
 from deploy.matching.people import Named
 from services.matching.coverage import OTHERS, UNKNOWN, coverage, shown
@@ -121,6 +122,8 @@ def report(
     return _PAGE.render(
         programme=given.programme,
         certificate=certificate,
+        while_locked=while_locked(given),
+        bonuses=bonuses(given.programme),
         unserved=Counter(each.role for each in result.unmatched),
         bars=_bars([match.fit.score for match in matches]),
         coverage=_coverage(named, matches),

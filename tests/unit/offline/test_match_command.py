@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deploy.cli import app
+from deploy.matching import command
 from deploy.matching.company import instance_of, named_instance_of, plan
 from deploy.matching.documents import FOLDER, schemas
 from deploy.matching.files import BadInputError, new_folder, read_document, read_lines, write_lines
@@ -94,6 +98,57 @@ def test_what_the_engine_finds_is_written_under_the_ids_of_the_file(
 def test_the_table_tells_coverage_and_proof(done: tuple[Path, Result]) -> None:
     for said in ("pairs", "mentees served", "objective", "proven", "memory"):
         assert said in done[1].output
+
+
+def test_the_help_names_every_file_that_is_written(done: tuple[Path, Result]) -> None:
+    said = run("match", "--help").output
+    assert [path.name for path in done[0].iterdir() if path.name not in said] == []
+
+
+def row(of: Result, name: str) -> str:
+    return next(line for line in of.output.splitlines() if line.strip().startswith(name)).strip()
+
+
+@pytest.mark.parametrize(
+    ("rules", "added"),
+    [
+        ({}, ""),
+        ({"score_floor": 45}, ", with what the programme adds for reaching 45 points"),
+        ({"stickiness": 2}, ", with what the programme adds for being kept from before"),
+    ],
+)
+def test_the_table_tells_what_an_objective_has_in_it_besides_scores(
+    company: Path, tmp_path: Path, rules: dict[str, Any], added: str
+) -> None:
+    finished = match(rewritten(company, tmp_path / "in", **rules), tmp_path / "out")
+    assert re.sub(r"[0-9.,]+ of at most [0-9,]+\.[0-9]{2}", "", row(finished, "objective")) == (
+        f"objective       {added}"
+    )
+
+
+def test_with_locked_pairs_no_more_is_claimed_than_while_they_stay(tmp_path: Path) -> None:
+    people = [
+        {"id": "m1", "role": "mentor", "level": 1, "offers": {"chess": 4}},
+        {"id": "m2", "role": "mentor", "level": 1, "offers": {"zither": 4}},
+        {"id": "s1", "role": "mentee", "level": 5, "wants": {"chess": 1, "zither": 1}},
+        {"id": "s2", "role": "mentee", "level": 5, "wants": {"chess": 1}},
+    ]
+    rules = {"starts_on": "2026-03-02", "mentor_capacity": 1}
+    locked = [{"mentor_id": "m1", "mentee_id": "s1"}]
+    (tmp_path / "people.jsonl").write_text("\n".join(map(json.dumps, people)))
+    for out, lock, served, claimed in (
+        ("free", {}, "2 of 2 who can be", "No other pairing serves more people"),
+        (
+            "bound",
+            {"locked": locked},
+            "1 of 1 who can be while the locked pairs stay",
+            "While the locked pairs stay, no other pairing serves more people",
+        ),
+    ):
+        (tmp_path / "rules.json").write_text(json.dumps(rules | lock))
+        finished = match(tmp_path, tmp_path / out)
+        assert row(finished, "mentees served").endswith(served)
+        assert claimed in (tmp_path / out / "report.html").read_text()
 
 
 def test_what_is_written_keeps_to_the_schemas(done: tuple[Path, Result]) -> None:
@@ -214,8 +269,52 @@ def test_a_folder_within_a_file_is_refused(company: Path, tmp_path: Path) -> Non
     (tmp_path / "mine").write_text("text")
     refused = match(company, tmp_path / "mine" / "out")
     assert refused.exit_code == 2
-    assert "mine: is a file; name a folder" in refused.output
+    assert f"{tmp_path / 'mine'}: is a file; name a folder" in refused.output
     assert (tmp_path / "mine").read_text() == "text"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anybody_is_read(
+    company: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for out, said in (
+        (tmp_path / "link", f"{tmp_path / 'link'}: is a link that leads nowhere"),
+        (tmp_path / "link" / "out", f"{tmp_path / 'link'}: is a link that leads nowhere"),
+        (Path("/proc/x"), "/proc/x: No such file or directory"),
+        (tmp_path / ("x" * 300), f"{tmp_path / ('x' * 300)}: File name too long"),
+    ):
+        refused = match(company, out)
+        assert refused.exit_code == 2, out
+        assert f"{said}; name another folder" in refused.output
+        assert "nothing was written" in refused.output
+    missing = run("match", "--participants", "a", "--programme", "b", "--out", "/proc/x")
+    assert "/proc/x: " in missing.output
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_a_disk_that_fills_up_is_told_by_the_folder_that_was_asked_for(tmp_path: Path) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), ".out.f56aa847")
+
+    with pytest.raises(BadInputError) as refused:
+        write_and(tmp_path / "out", fill)
+    assert refused.value.problems == [
+        f"{tmp_path / 'out'}: No space left on device; name another folder"
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_run_says_that_nothing_was_written(
+    company: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_solve", interrupt)
+    stopped = match(company, tmp_path / "out")
+    assert stopped.exit_code == 130
+    assert stopped.output.strip() == "interrupted: nothing was written"
+    assert not list(tmp_path.iterdir())
 
 
 def write_and(folder: Path, then: Callable[[], object]) -> None:
@@ -231,6 +330,20 @@ def test_what_breaks_off_while_writing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_and(tmp_path / "out", interrupt)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_interrupted_while_files_are_replaced_does_not_say_that_nothing_was_written(
+    company: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Path, "unlink", interrupt)
+    stopped = match(company, tmp_path / "out", "--force")
+    assert stopped.exit_code == 1
+    assert "out: interrupted while its files were replaced; run again" in stopped.output
+    assert "nothing was written" not in stopped.output
 
 
 def test_a_folder_that_filled_meanwhile_is_kept(tmp_path: Path) -> None:
@@ -271,6 +384,16 @@ def test_the_kept_schemas_are_those_of_the_formats(tmp_path: Path) -> None:
     assert json.loads(run("match", "schemas").output) == schemas()
     for schema in schemas().values():
         jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"works_from": "24:00"}, {"works_until": "9:00"}, {"languages": ["english"]}]
+)
+def test_the_schema_of_people_refuses_what_reading_refuses(wrong: dict[str, Any]) -> None:
+    validator = jsonschema.Draft202012Validator(schemas()["people"])
+    line = {"id": "m", "role": "mentor", "level": 1, "works_from": "09:00", "languages": ["en"]}
+    assert validator.is_valid(line)
+    assert not validator.is_valid(line | wrong)
 
 
 def test_pairs_are_read_as_they_were_written(done: tuple[Path, Result], tmp_path: Path) -> None:

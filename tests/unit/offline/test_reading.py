@@ -18,7 +18,7 @@ from deploy.matching import files, people
 from deploy.matching.company import Plan, lines, named_instance_of, plan, rules_of
 from deploy.matching.files import BadInputError, Input, read_input, read_rules
 from deploy.matching.people import participant_id
-from services.matching.domain.instance import Instance
+from services.matching.domain.instance import Instance, canonical, from_canonical
 from services.matching.domain.people import Person, Role
 from services.matching.domain.rules import broken_rule
 
@@ -290,7 +290,7 @@ def test_pairs_of_people_who_are_not_there_are_refused(tmp_path: Path, name: str
     ("rules", "said"),
     [
         (b"", "not JSON"),
-        (b"[]", "should be an object"),
+        (b"[]", "value: Input should be an object; send one object in braces"),
         (b"{", "not JSON"),
         (b"\xff", "not UTF-8"),
         (b'{"starts_on":"2026-03-02","starts_on":"2026-03-02"}', "starts_on: stands twice in one"),
@@ -300,16 +300,39 @@ def test_pairs_of_people_who_are_not_there_are_refused(tmp_path: Path, name: str
         (RULES | {"ends_on": "2026-03-02"}, "ends_on: is not after starts_on"),
         (RULES | {"min_level_gap": 0}, "min_level_gap: Input should be greater"),
         (RULES | {"min_level_gap": "2"}, "min_level_gap: Input should be a valid integer"),
-        (RULES | {"weights": {"wants_covered": 50}}, "weights: sum to 115; make them sum to 100"),
+        (
+            RULES | {"weights": {"wants_covered": 50}},
+            "rules.json: weights: sum to 115; make them sum to 100",
+        ),
         (
             b'{"starts_on":"2026-03-02","weights":{"distance":NaN}}',
-            "weights.distance: Input should",
+            "weights.distance: Input should be a finite number; send a number such as 0.5",
         ),
-        (RULES | {"weights": {"youth": 100}}, "weights.youth: Extra inputs are not permitted"),
-        (RULES | {"weights": {"age": 100}}, "age: protected attributes and pay are never used"),
-        (RULES | {"min_overlap": 5}, "min_overlap: Extra inputs are not permitted"),
+        (RULES | {"weights": {"youth": 100}}, "weights.youth: is no rule; leave it out"),
+        (
+            RULES | {"weights": {"wants_coverd": 35}},
+            "weights.wants_coverd: is no rule; write wants_covered, or leave it out",
+        ),
+        (RULES | {"Score-Flor": 5}, "Score-Flor: is no rule; write score_floor, or leave it out"),
+        (RULES | {"locked": [5]}, "locked.0: Input should be an object; send one object in"),
+        (RULES | {"score_floor": -1}, "greater than or equal to 0; send a larger number"),
+        ({"starts_on": "9999-12-31"}, "starts_on: leaves no days to run; send a day of this"),
+        ({"starts_on": "9999-07-05"}, "starts_on: leaves no days to run; send a day of this"),
+        ({"starts_on": "0000-12-31"}, "starts_on: Input should be a valid date"),
+        (RULES | {"ends_on": "10000-01-01"}, "ends_on: is not a calendar day; send one"),
+        (RULES | {"as_of": "9999-12-31T23:59:59-01:00"}, "as_of: is outside of the years 1 to"),
+        (RULES | {"as_of": "0001-01-01T00:00:00+01:00"}, "as_of: is outside of the years 1 to"),
+        (
+            RULES | {"weights": {"age": 100}},
+            "weights.age: protected attributes and pay are never used",
+        ),
+        (
+            RULES | {"min_overlap": 5},
+            "min_overlap: is no rule; write min_overlap_minutes, or leave it out",
+        ),
+        (RULES | {"xyzzy": 5}, "xyzzy: is no rule; leave it out"),
         (RULES | {"gender": "any"}, "gender: protected attributes and pay are never used"),
-        (RULES | {"gap": 1.5}, "gap: Input should be less than or equal to 1"),
+        (RULES | {"gap": 1.5}, "less than or equal to 1; send a smaller number"),
         (RULES | {"as_of": "2026-03-02T10:00:00"}, "as_of: Input should have timezone info"),
     ],
 )
@@ -319,6 +342,8 @@ def test_rules_that_cannot_be_are_refused_with_the_field(
     (problem,) = problems(tmp_path, MENTOR, MENTEE, rules=rules)
     assert problem.startswith("rules.json: ")
     assert said in problem
+    assert "; " in problem or "send " in problem
+    assert "each line" not in problem
 
 
 def test_rules_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
@@ -379,8 +404,8 @@ def test_nearness_is_refused_where_its_model_is_not_installed(
         ),
         (MENTOR | {"timezone": "Mars/North"}, "timezone: is not an IANA time zone; send"),
         (MENTOR | {"timezone": "../../etc/passwd"}, "timezone: is not an IANA time zone; send"),
-        (MENTOR | {"works_from": "9"}, "works_from: String should match pattern"),
-        (MENTOR | {"works_until": "24:00"}, "works_until: String should match pattern"),
+        (MENTOR | {"works_from": "9"}, "works_from: is no time of day; send a time"),
+        (MENTOR | {"works_until": "24:00"}, "00:00 to 23:59, such as 09:00"),
         (MENTOR | {"works_from": "17:00"}, "works_until: is not after works_from; send"),
         (MENTOR | {"capacity": 0}, "capacity: Input should be greater than or equal to 1"),
         (MENTOR | {"status": "happy"}, "status: Input should be 'invited'"),
@@ -417,9 +442,10 @@ def test_nearness_is_refused_where_its_model_is_not_installed(
 def test_a_bad_line_is_refused_with_its_number_field_and_remedy(
     tmp_path: Path, line: Any, said: str
 ) -> None:
-    (problem,) = problems(tmp_path, MENTEE, b"", line)
+    *_, problem = problems(tmp_path, MENTEE, b"", line)
     assert problem.startswith("people.jsonl: line 3: ")
     assert said in problem
+    assert "; " in problem or "send " in problem
 
 
 def test_all_bad_lines_are_counted_and_the_first_50_told_in_order(tmp_path: Path) -> None:
@@ -493,6 +519,56 @@ def test_unknown_fields_are_left_out_with_one_warning(tmp_path: Path) -> None:
     (warning,) = read(tmp_path, *odd).warnings
     where = "2 lines, first on line 1"
     assert warning == f"fields that no format knows stand on {where}, and were not read: shoe, hat"
+
+
+@pytest.mark.parametrize("name", ["people.jsonl", "people.csv"])
+def test_unknown_fields_are_told_too_when_people_are_refused(tmp_path: Path, name: str) -> None:
+    rows: list[dict[str, Any] | bytes] = [b"id,role,lvl", b"m,mentor,1", b"s,mentee,5"]
+    if name == "people.jsonl":
+        rows = [b"{}", {"id": "m", "role": "mentor", "lvl": 1}, MENTEE | {"lvl": 5}]
+    unread, *refused = problems(tmp_path, *rows, name=name)
+    assert unread == (
+        f"{name}: fields that no format knows stand on 2 lines, first on line 2,"
+        " and were not read: lvl"
+    )
+    assert f"{name}: line 2: level: is missing; a mentor or mentee must have one" in refused
+
+
+def test_a_field_that_cannot_be_passed_over_is_told_beside_what_else_is_wrong(
+    tmp_path: Path,
+) -> None:
+    line = {"id": "m", "role": "mentor", "Level": 1}
+    (problem,) = problems(tmp_path, line)
+    assert problem.endswith("must have one; Level: is no field; write level")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_days_and_moments_at_both_ends_of_the_calendar_are_read(
+    tmp_path: Path, zone: str, day: str
+) -> None:
+    rules = {"starts_on": "0001-01-01", "ends_on": "9999-12-31", "as_of": f"{day}T00:00:00Z"}
+    line = {"timezone": zone, "leaves_on": day, "waiting_since": f"{day}T23:59:59Z"}
+    given = instance(tmp_path, MENTOR | line, MENTEE | line, rules=rules)
+    assert from_canonical(canonical(given)) == given
+    for until in ("9999-07-04", "9999-12-30"):
+        last = {"starts_on": until} | ({"ends_on": "9999-12-31"} if until > "9999-08" else {})
+        found = instance(tmp_path, MENTOR | {"timezone": zone}, rules=last).programme
+        assert found.ends_on > found.starts_on
+
+
+def test_a_pair_of_before_that_names_nobody_here_is_told_of(tmp_path: Path) -> None:
+    pairs = [("m", "s"), ("m", "gone"), ("tpyo", "gone"), ("m", "m")]
+    previous = [{"mentor_id": mentor, "mentee_id": mentee} for mentor, mentee in pairs]
+    (told,) = (
+        warning
+        for warning in read(tmp_path, MENTOR, MENTEE, rules=RULES | {"previous": previous}).warnings
+        if "previous" in warning
+    )
+    assert told.startswith("previous names 3 participants whom no line is about, first mentee gone")
+    assert "in previous.1; correct" in told
+    known = read(tmp_path, MENTOR, MENTEE, rules=RULES | {"previous": previous[:1]}).warnings
+    assert not any("previous" in warning for warning in known)
 
 
 def test_whoever_stands_under_an_unknown_or_circular_manager_is_told_of(tmp_path: Path) -> None:

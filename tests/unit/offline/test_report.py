@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from deploy.matching.outcome import write_outcome
 from deploy.matching.people import Named
 from services.matching.domain.bottlenecks import Bottleneck
 from services.matching.domain.engine import solve
+from services.matching.domain.people import Person
 from services.matching.domain.result import Result
 
 VOID = {"meta", "line", "rect", "link", "br", "img", "input"}
@@ -148,6 +151,56 @@ def test_the_page_claims_no_more_than_is_proven(
     text = written(tmp_path, named, less).text
     assert said in text
     assert "is worth more." not in text
+
+
+@pytest.mark.parametrize(
+    ("floor", "kept", "added"),
+    [
+        (0, 0, None),
+        (45, 0, "for reaching 45 points."),
+        (0, 2, "for being kept from before."),
+        (45, 2, "for reaching 45 points or for being kept from before."),
+    ],
+)
+def test_the_page_names_only_what_is_added_to_a_score(
+    tmp_path: Path, named: Named, result: Result, floor: int, kept: int, added: str | None
+) -> None:
+    asked = replace(named.instance.programme, score_floor=floor, stickiness=kept)
+    given = replace(named.instance, programme=asked)
+    text = written(tmp_path, replace(named, instance=given), result).text
+    found = re.search(r"and what the programme adds (.*?\.)", text)
+    assert (found and found[1]) == added
+
+
+def _lacking(**changed: Any) -> Callable[[Person], Person]:
+    return lambda person: replace(person, **changed)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "needs_training", "missing"),
+    [
+        (_lacking(status="paused"), True, ("status",)),
+        (_lacking(status="invited", consented=False), True, ("status", "consent")),
+        (_lacking(status="enrolled", trained=False), True, ("training",)),
+        (_lacking(status="withdrawn", trained=False), False, ("status",)),
+        (_lacking(consented=False, employment="on_leave"), True, ("consent", "employment")),
+        (_lacking(consented=False, employment="left"), True, ("consent", "employment")),
+    ],
+)
+def test_whoever_is_not_ready_is_told_what_is_missing(
+    tmp_path: Path,
+    lacks: Callable[[Person], Person],
+    needs_training: bool,
+    missing: tuple[str, ...],
+) -> None:
+    few = named_instance_of(plan(20, seed=1))
+    programme = replace(few.instance.programme, training_required=needs_training)
+    one, *others = few.instance.mentees
+    ready = replace(one, status="ready", consented=True, trained=True, employment="active")
+    given = replace(few.instance, programme=programme, mentees=(lacks(ready), *others))
+    written(tmp_path, replace(few, instance=given), solve(given))
+    told = {line.id: line for line in read_lines(tmp_path / "not_ready.jsonl", NotReadyLine)}
+    assert told[few.ids[one.participant_id]].missing == missing
 
 
 def test_the_bars_count_every_pair_once(shown: Page, result: Result) -> None:
@@ -298,6 +351,7 @@ def test_whoever_is_left_is_told_the_smallest_change_by_the_ids_of_the_file(
     assert told.keys() | paired == everybody
     assert len(left) + len(waiting) + len(paired) == len(everybody)
     assert any(not line.changes for line in waiting)
+    assert all(line.missing for line in waiting)
     for remedy in result.remedies:
         line = told[remedy.role, named.ids[remedy.participant_id]]
         assert [(c.kind, c.field, c.before, c.after, c.via) for c in line.changes] == [

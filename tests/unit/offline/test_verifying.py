@@ -74,6 +74,8 @@ def test_an_untouched_run_holds(done: Path) -> None:
     assert certificate["refused_locks"]
     assert lines_of(done, "unmatched")
     (line,) = finished.output.strip().splitlines()
+    assert "locked" not in line
+    assert "adds" not in line
     assert line.startswith(f"everything holds: pairs {certificate['pairs']}, objective ")
     assert "gap 0.0000%" in line
 
@@ -116,6 +118,9 @@ def test_a_run_holds_whatever_its_rules_ask_for(tmp_path: Path, gap: float) -> N
     )
     checked = verified(tmp_path / "run")
     assert checked.exit_code == 0, checked.output
+    added = "with what the programme adds for reaching 45 points or for being kept from before,"
+    for said in (added, "mentees served while the locked pairs stay"):
+        assert said in checked.output
 
 
 def _raise(document: Document, *path: str | int, by: float = 1) -> None:
@@ -254,7 +259,7 @@ def test_a_file_that_is_missing_is_named(copy: Path, name: str) -> None:
     [
         ({"bound": "5"}, "certificate.json: bound: Input should be a valid number"),
         ({"bound": float("nan")}, "certificate.json: bound: Input should be a finite number"),
-        ({"praise": 1}, "certificate.json: praise: Extra inputs are not permitted"),
+        ({"praise": 1}, "certificate.json: praise: is no field; "),
         ({"stopped": "bored"}, "certificate.json: stopped: Input should be"),
     ],
 )
@@ -266,6 +271,24 @@ def test_a_certificate_that_cannot_be_is_refused(
     refused = verified(copy)
     assert refused.exit_code == 2
     assert said in refused.output
+
+
+def test_an_interrupted_check_says_that_nothing_was_verified(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit, "verify", interrupt)
+    stopped = verified(done)
+    assert stopped.exit_code == 130
+    assert stopped.output.strip() == "interrupted: nothing was verified"
+
+
+def test_the_help_tells_what_is_not_checked() -> None:
+    said = " ".join(run("match", "verify", "--help").output.replace("│", " ").split())
+    for unchecked in ("nearest counterparts fail", "seconds, memory", "the order of lines"):
+        assert unchecked in said
 
 
 def test_a_folder_or_an_answer_must_be_named(done: Path) -> None:
