@@ -20,16 +20,27 @@ async def snapshot(tx: Transaction, run: Run, programme: Programme) -> Instance:
     """The instance that a run of this programme solves now."""
     programme = with_changes(programme, run.asked.changes)
     people = await store.people(tx, programme, nearness=nearness())
-    apart = await lock_store.couples_locked(tx, programme.programme_id, "apart")
-    people = lock_store.kept_apart(people, [*apart, *run.asked.apart])
+    held = await lock_store.couples_in_review(tx, programme.programme_id)
+    people = lock_store.kept_apart(people, [*await _apart(tx, run), *held])
     previous: list[Couple] = []
     if run.asked.replan:
         previous = await lock_store.living_couples(tx, programme.programme_id)
         people = _unpaired(people, previous)
-    held = await lock_store.couples_in_review(tx, programme.programme_id)
     people = _holding(people, held)
-    together = await lock_store.couples_locked(tx, programme.programme_id, "together")
+    together = await lock_store.couples_locked(
+        tx, programme.programme_id, "together", living=run.asked.replan
+    )
     return instance(programme, people.values(), tx.now, locked=together, previous=previous)
+
+
+async def _apart(tx: Transaction, run: Run) -> list[Couple]:
+    """Whom this run must not pair, by what a manager said of the two."""
+    apart = await lock_store.couples_locked(tx, run.programme_id, "apart")
+    apart.extend(run.asked.apart)
+    if not run.asked.review or run.asked.apart:
+        # Only a review that is asked for afresh may bring up again what was rejected.
+        apart.extend(await lock_store.couples_rejected(tx, run.programme_id))
+    return apart
 
 
 def with_changes(programme: Programme, changes: Mapping[str, Any]) -> Programme:

@@ -485,6 +485,7 @@ async def programmes_with_free_people(tx: Transaction, ids: Collection[UUID]) ->
         WHERE p.participant_id = ANY($1) AND p.status = 'ready' AND p.capacity > (
             SELECT count(*) FROM pairs
             WHERE (mentor_employee_id = p.employee_id OR mentee_employee_id = p.employee_id)
+              AND p.participant_id IN (mentor_id, mentee_id)
               AND status IN ('proposed', 'active', 'paused'))
         """,
         list(ids),

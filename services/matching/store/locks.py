@@ -94,17 +94,41 @@ async def are_paired(tx: Transaction, couple: Couple) -> bool:
     return bool(found)
 
 
-async def couples_locked(tx: Transaction, programme_id: UUID, kind: LockKind) -> list[Couple]:
-    """The couples of a programme that are locked this way and are no living pair."""
+async def couples_locked(
+    tx: Transaction, programme_id: UUID, kind: LockKind, *, living: bool = False
+) -> list[Couple]:
+    """The couples of a programme that are locked this way; living pairs only where asked for."""
     rows = await tx.connection.fetch(
         """
         SELECT mentor_id, mentee_id FROM pair_locks AS locked
-        WHERE programme_id = $1 AND kind = $2 AND NOT EXISTS (
+        WHERE programme_id = $1 AND kind = $2 AND ($3 OR NOT EXISTS (
             SELECT FROM pairs WHERE pairs.mentor_id = locked.mentor_id
-            AND pairs.mentee_id = locked.mentee_id AND status IN ('proposed', 'active', 'paused'))
+            AND pairs.mentee_id = locked.mentee_id AND status IN ('proposed', 'active', 'paused')))
         """,
         programme_id,
         kind,
+        living,
+    )
+    return _couples(rows)
+
+
+async def couples_rejected(tx: Transaction, programme_id: UUID) -> list[Couple]:
+    """The couples that a manager rejected when last asked, and has not locked together since."""
+    rows = await tx.connection.fetch(
+        """
+        SELECT mentor_id, mentee_id FROM (
+            SELECT DISTINCT ON (mentor_id, mentee_id) mentor_id, mentee_id, fate
+            FROM match_runs JOIN run_pairs USING (run_id)
+            -- without a fate: nobody has looked at it
+            WHERE programme_id = $1 AND review AND fate IS NOT NULL
+            ORDER BY mentor_id, mentee_id, requested_at DESC, run_id DESC) AS last
+        WHERE fate = 'rejected'
+        EXCEPT SELECT mentor_id, mentee_id FROM pair_locks
+            WHERE programme_id = $1 AND kind = 'together'
+        EXCEPT SELECT mentor_id, mentee_id FROM pairs
+            WHERE programme_id = $1 AND status IN ('proposed', 'active', 'paused')
+        """,
+        programme_id,
     )
     return _couples(rows)
 

@@ -648,15 +648,16 @@ async def approve(
 ) -> list[Couple] | None:
     """Approve these pairs of a run, None for all, and reject the rest; returns what is rejected.
 
-    None where the run does not wait for it.
+    None where the run does not wait for it. Who are rejected are no longer locked together: the
+    last word counts.
     """
-    found = await tx.connection.fetchval(
+    programme_id = await tx.connection.fetchval(
         "UPDATE match_runs SET state = 'approved', approved_by = $2"
-        " WHERE run_id = $1 AND state = 'review' RETURNING true",
+        " WHERE run_id = $1 AND state = 'review' RETURNING programme_id",
         run_id,
         approved_by,
     )
-    if not found:
+    if programme_id is None:
         return None
     rows = await tx.connection.fetch(
         """
@@ -667,13 +668,25 @@ async def approve(
                 WHEN $4 OR (mentor_id, mentee_id) IN (SELECT mentor_id, mentee_id FROM chosen)
                 THEN 'approved' ELSE 'rejected' END
             WHERE run_id = $1 RETURNING mentor_id, mentee_id, fate
-        ) SELECT mentor_id, mentee_id FROM decided WHERE fate = 'rejected'
-        ORDER BY mentor_id, mentee_id
+        ), rejected AS (
+            SELECT mentor_id, mentee_id FROM decided WHERE fate = 'rejected'
+        ), unlocked AS (
+            DELETE FROM pair_locks AS locked USING rejected
+            WHERE programme_id = $5 AND kind = 'together'
+              AND locked.mentor_id = rejected.mentor_id AND locked.mentee_id = rejected.mentee_id
+            RETURNING locked.mentor_id, locked.mentee_id
+        ), logged AS (
+            INSERT INTO pair_lock_log (programme_id, mentor_id, mentee_id, kind, set_by, set_at)
+            SELECT $5, mentor_id, mentee_id, NULL, $6, $7 FROM unlocked
+        ) SELECT mentor_id, mentee_id FROM rejected ORDER BY mentor_id, mentee_id
         """,
         run_id,
         [mentor for mentor, _ in couples or ()],
         [mentee for _, mentee in couples or ()],
         couples is None,
+        programme_id,
+        approved_by,
+        tx.now,
     )
     return [(row["mentor_id"], row["mentee_id"]) for row in rows]
 

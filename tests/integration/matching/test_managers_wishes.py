@@ -266,20 +266,137 @@ async def test_nobody_whose_pair_is_in_review_is_paired_by_another_run(
 async def test_a_review_that_nobody_sees_to_is_over_in_the_end(
     http: httpx.AsyncClient, world: World
 ) -> None:
+    chess = ("chess",)
     await world.tell(
-        world.programme(proposal_expiry_days=10), world.mentor("junior"), world.mentee("senior")
+        world.programme(proposal_expiry_days=10),
+        world.mentor("junior", interests=chess),
+        world.mentee("senior", interests=chess),
     )
     run_id = await _reviewed(http, world)
     world.later(days=9)
     await jobs.cancel_forgotten_reviews(world.database)
     assert (await _approve(http, run_id, approved=[], again=False)).status_code == 202
+    await world.tell(world.mentor("other"), world.mentee("guest"))
     await world.run()
     run_id = await _reviewed(http, world)
+    drafts = await _pairs_of(http, run_id)
+    assert drafts[0].items() >= _couple("junior", "senior").items(), "brought up again"
     world.later(days=11)
     await jobs.cancel_forgotten_reviews(world.database)
     assert (await _approve(http, run_id)).status_code == 409
     await world.run()
-    assert len(await world.pairs()) == 1
+    assert await _names(world) == {("other", "senior"), ("junior", "guest")}, "but not approved"
+
+
+async def test_whom_a_manager_rejected_no_run_pairs_that_nobody_reviews(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+    for attempt in range(2):
+        # Asked for afresh, a review may bring them up again.
+        run_id = await _reviewed(http, world)
+        assert len(await _pairs_of(http, run_id)) == 1, f"review {attempt}"
+        await _approve(http, run_id, approved=[])
+        await world.tell(world.participant("senior", interests=(f"tea {attempt}",)))
+        await world.run()
+        assert await _proposed_now(http, world) == 0
+    assert await world.pairs() == []
+    assert await _dry_pairs(http, world) == 0
+    assert (await _lock(http, "junior", "senior", "together")).status_code == 200
+    await world.run()
+    assert await _names(world) == {("junior", "senior")}
+    await http.delete(LOCKS, params=_couple("junior", "senior"), headers=manager())
+    await world.run()
+    assert await _dry_pairs(http, world, replan=True) == 1, "they live: the rejection is over"
+
+
+async def _proposed_now(http: httpx.AsyncClient, world: World) -> int:
+    """How many pairs a run that nobody reviews proposes now."""
+    run = await _completed(http, world)
+    proposed: int = run["proposed"]
+    return proposed
+
+
+async def _dry_pairs(http: httpx.AsyncClient, world: World, **options: bool) -> int:
+    run = await _completed(http, world, dry_run=True, **options)
+    return len(await _pairs_of(http, run["run_id"]))
+
+
+async def _completed(http: httpx.AsyncClient, world: World, **options: bool) -> dict[str, Any]:
+    asked = await http.post(RUNS, params=options, headers=manager())
+    await world.run()
+    shown = await http.get(f"/match-runs/{asked.json()['run_id']}", headers=manager())
+    run: dict[str, Any] = shown.json()
+    assert run["state"] == "completed"
+    return run
+
+
+async def test_a_couple_that_was_rejected_once_is_free_when_a_later_review_approves_it(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(world.programme(), world.mentor("junior"), world.mentee("senior"))
+    await _approve(http, await _reviewed(http, world), approved=[])
+    await world.run()
+    world.later(hours=1)
+    run_id = await _reviewed(http, world)
+    await _approve(http, run_id)
+    await world.tell(world.employee("junior", status="on_leave"))
+    await world.run()
+    assert [each["fate"] for each in await _pairs_of(http, run_id)] == ["not_active"]
+    await world.tell(world.employee("junior", status="active"))
+    assert await _proposed_now(http, world) == 1
+
+
+async def test_a_review_again_brings_up_nobody_who_was_rejected_before(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(
+        world.programme(),
+        world.mentor("junior", level=5),
+        world.mentor("other", level=4),
+        world.mentee("senior"),
+    )
+    run_id, seen = await _reviewed(http, world), []
+    while drafts := await _pairs_of(http, run_id):
+        seen += [draft["mentor_id"] for draft in drafts]
+        assert len(seen) <= 2, "a couple is brought up again"
+        answer = await _approve(http, run_id, approved=[], again=True)
+        await world.run()
+        await world.run()
+        run_id = answer.json()["next_run_id"]
+    assert sorted(seen) == sorted(str(participant_id(name)) for name in ("junior", "other"))
+
+
+async def test_a_rejection_takes_the_lock_off_that_held_the_two_together(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await _two_by_two(world)
+    await _lock(http, "fair", "anna", "together")
+    run_id = await _reviewed(http, world)
+    await _lock(http, "good", "bert", "apart")
+    await _approve(http, run_id, approved=[])
+    await world.run()
+    assert await _proposed_now(http, world) == 2
+    assert await _names(world) == {("good", "anna"), ("fair", "bert")}
+    shown = (await http.get(LOCKS, headers=as_("auditor"))).json()
+    assert [each["kind"] for each in shown["locks"]] == ["apart"]
+    assert [each["kind"] for each in shown["log"]] == [None, "apart", "together"]
+    assert shown["log"][0]["set_by"] == "programme_manager"
+
+
+async def test_two_who_wait_in_a_review_are_not_paired_by_other_seats_of_theirs(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.tell(
+        world.programme(mentor_capacity=2, mentee_capacity=2),
+        world.mentor("junior", capacity=2),
+        world.mentee("senior", capacity=2),
+    )
+    run_id = await _reviewed(http, world)
+    assert await _proposed_now(http, world) == 0
+    await _approve(http, run_id, approved=[])
+    await world.run()
+    assert await world.pairs() == []
 
 
 async def test_pairs_that_a_run_did_not_find_cannot_be_approved(

@@ -96,6 +96,30 @@ async def test_a_wave_of_events_is_one_run(world: World) -> None:
     assert len(await _completed(world)) == 1
 
 
+async def test_who_has_a_partner_in_another_programme_is_run_for_all_the_same(
+    world: World,
+) -> None:
+    other = UUID(int=2)
+    await world.two()
+    await world.tell(world.programme(other), world.mentor("third", programme_id=other))
+    await world.run()
+    await world.tell(world.participant("senior", "mentee", programme_id=other))
+    await world.run()
+    assert {(pair.programme_id, pair.mentor_employee_id) for pair in await world.pairs()} == {
+        (PROGRAMME, "junior"),
+        (other, "third"),
+    }
+
+
+async def test_who_has_no_seat_left_is_not_run_for(world: World) -> None:
+    await world.two()
+    await world.run()
+    told = len(await _completed(world))
+    await world.tell(world.participant("senior", interests=("tea",)))
+    await world.run()
+    assert len(await _completed(world)) == told
+
+
 @pytest.mark.parametrize("what", ["leaver", "line", "block", "withdrawn", "capacity", "closed"])
 async def test_what_happens_while_a_run_solves_is_not_overlooked(world: World, what: str) -> None:
     await world.tell(world.programme(), world.mentor("junior", capacity=2), world.mentee("senior"))

@@ -168,6 +168,30 @@ async def test_living_pairs_stay_unless_all_is_planned_anew(
     assert [pair.status for pair in await world.pairs()] == ["active"]
 
 
+async def test_who_is_locked_together_stays_so_when_all_is_planned_anew(
+    http: httpx.AsyncClient, world: World
+) -> None:
+    await world.two()
+    await world.tell(
+        world.mentor("expert", topics_offered=({"topic": "AI", "proficiency": 5},), level=4)
+    )
+    mentor, mentee = _couple("junior", "senior")
+    locked = await http.put(
+        f"/programmes/{PROGRAMME}/pair-locks",
+        json={"mentor_id": mentor, "mentee_id": mentee, "kind": "together"},
+        headers=manager(),
+    )
+    assert locked.status_code == 200
+    await world.run()
+    for rules in (None, {"stickiness": 100}):
+        anew = await _dry(http, world, rules, replan=True)
+        assert await _pairs_of(http, anew) == {(mentor, mentee)}
+        assert anew["refused_locks"] == []
+        assert (anew["certificate"]["pairs"], anew["certificate"]["gap"]) == (1, 0)
+    plain = await _dry(http, world)
+    assert (await _pairs_of(http, plain), plain["refused_locks"]) == (set(), [])
+
+
 async def test_two_runs_are_compared(http: httpx.AsyncClient, world: World) -> None:
     await world.tell(world.programme())
     for number in range(6):
