@@ -315,6 +315,7 @@ def test_pairs_of_people_who_are_not_there_are_refused(tmp_path: Path, name: str
         ),
         (RULES | {"Score-Flor": 5}, "Score-Flor: is no rule; write score_floor, or leave it out"),
         (RULES | {"locked": [5]}, "locked.0: Input should be an object; send one object in"),
+        (RULES | {"seconds": 0}, "seconds: Input should be greater than 0; send a larger number"),
         (RULES | {"score_floor": -1}, "greater than or equal to 0; send a larger number"),
         ({"starts_on": "9999-12-31"}, "starts_on: leaves no days to run; send a day of this"),
         ({"starts_on": "9999-07-05"}, "starts_on: leaves no days to run; send a day of this"),
