@@ -255,8 +255,9 @@ async def approve_pairs(
 
     Each is checked by every rule once more; what does not hold by then is told as its fate. Where
     the programme's approval is the manager's, the pairs are formed at once: this was their yes. A
-    pair that is rejected is kept apart from then on, also in dry runs and with `again`, until a
-    manager locks the two together; only a run newly asked for with `review` may bring it up again.
+    pair that is rejected is kept apart while the run's outcome is kept, also in dry runs and with
+    `again`, until a manager locks the two together; only a run newly asked for with `review` may
+    bring it up again. A lock that held the two together is taken off.
     """
     run = await _known(tx, run_id)
     couples = None
