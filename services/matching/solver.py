@@ -350,10 +350,18 @@ def _limit_memory(megabytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * _MIB, megabytes * _MIB))
 
 
-def _is_short_of_memory(error: Exception) -> bool:
-    """Libraries that no longer fit, and threads, have errors of their own."""
-    return isinstance(error, MemoryError) or any(
-        sign in str(error) for sign in ("failed to map", "allocate memory", "start new thread")
+def _is_short_of_memory(error: BaseException | None) -> bool:
+    """Libraries that no longer fit, and threads, have errors of their own.
+
+    The database's client speaks of a lost connection where there was no room for an answer.
+    """
+    if error is None:
+        return False
+    told = ("failed to map", "allocate memory", "start new thread")
+    return (
+        isinstance(error, MemoryError)
+        or any(sign in str(error) for sign in told)
+        or _is_short_of_memory(error.__cause__)
     )
 
 
