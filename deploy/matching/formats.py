@@ -262,7 +262,8 @@ class Rules(_Format):
     """Whether words that the vocabulary does not know count as near to others by their meaning, for
     half at most; needs the extra `near`."""
     score_floor: Annotated[float, Field(ge=0, le=100)] = 0
-    """No pair is to score less, in points, while there is a choice."""
+    """Points that as many pairs as can are to reach, if need be at the cost of the others: little
+    more than the worst pair has lifts the worst."""
     stickiness: Annotated[float, Field(ge=0, le=100)] = 0
     """What it is worth, in points, to keep to one of the `previous` pairs."""
     locked: NamedPairs = ()

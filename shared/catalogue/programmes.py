@@ -33,7 +33,7 @@ class MatchingWeights(Model):
     def _sum_to_100(self) -> MatchingWeights:
         total = sum(self.model_dump().values())
         if abs(total - 100) > 1e-6:
-            raise ValueError(f"weights: sum to {total:g}; make them sum to 100")
+            raise ValueError(f"sum to {total:g}; make them sum to 100")
         return self
 
 
@@ -119,7 +119,8 @@ class ProgrammeRules(Model):
     proposal_expiry_days: Annotated[int, Field(ge=1, le=60)] = 14
     """Days that a person has for an answer."""
     score_floor: Annotated[float, Field(ge=0, le=100)] = 0
-    """Points from 0 to 100 that no pair is to score less than, while there is a choice."""
+    """Points from 0 to 100 that as many pairs as can are to reach, if need be at the cost of the
+    others: little more than the worst pair has lifts the worst."""
     stickiness: Annotated[float, Field(ge=0, le=100)] = 0
     """Points from 0 to 100 that it is worth to keep to a living pair when all is decided anew."""
     weights: MatchingWeights = MatchingWeights()

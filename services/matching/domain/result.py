@@ -54,7 +54,7 @@ class Certificate:
     covered: int
     """Mentees without a partner before who have one now."""
     coverable: int
-    """More than this no pairs could serve."""
+    """More than this no pairs could serve while living and locked pairs stay."""
     covered_mentors: int
     coverable_mentors: int
     pairs: int

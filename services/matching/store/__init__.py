@@ -561,15 +561,11 @@ async def programmes_to_schedule(tx: Transaction, day: date) -> list[UUID]:
 
 
 async def participant_row(tx: Transaction, participant_id: UUID) -> asyncpg.Record | None:
-    """A participant with the newest explanation and the number of living pairs."""
+    """A participant with the newest explanation."""
     return await tx.connection.fetchrow(
         """
         SELECT p.participant_id, p.programme_id, p.employee_id, p.role, p.status,
-               u.run_id, u.reasons, u.remedy, u.explained_at, r.not_examined, o.orphaned_since,
-               (SELECT count(*) FROM pairs
-                WHERE (mentor_employee_id = p.employee_id OR mentee_employee_id = p.employee_id)
-                  AND p.participant_id IN (mentor_id, mentee_id)
-                  AND status IN ('proposed', 'active', 'paused')) AS living_pairs
+               u.run_id, u.reasons, u.remedy, u.explained_at, r.not_examined, o.orphaned_since
         FROM participants p
         LEFT JOIN unmatched u USING (participant_id)
         LEFT JOIN match_runs r USING (run_id)

@@ -25,7 +25,8 @@ from services.matching.domain.rules import broken_rule
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(each) for each in arguments])
+    # Lines are not folded, whatever the terminal's width.
+    return CliRunner(env={"COLUMNS": "250"}).invoke(app, [str(each) for each in arguments])
 
 
 @pytest.fixture(scope="module")
