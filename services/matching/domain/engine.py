@@ -39,7 +39,12 @@ from services.matching.domain.problem import (
     too_many_for_a_table,
     with_locks,
 )
-from services.matching.domain.remedies import further_seats, remedies, without_changes
+from services.matching.domain.remedies import (
+    further_seats,
+    remedies,
+    seats_of_the_full,
+    without_changes,
+)
 from services.matching.domain.result import Alternative, Match, Result, Stopped
 from services.matching.domain.result import Prices as StatedPrices
 from services.matching.domain.scoring import UNITS_PER_POINT, fit
@@ -268,6 +273,8 @@ def _outlook(
         seats = further_seats(
             locks.rest, pairs, market, found.chosen, found.prices, found.pricing, unmatched
         )
+        if not many:
+            seats |= seats_of_the_full(locks.rest, unmatched, seats, served_under)
     else:
         not_examined = ("seat", *not_examined)
     return _Outlook(

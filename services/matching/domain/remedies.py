@@ -13,6 +13,7 @@ the seats that they hold are worth by the prices that prove the result.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
@@ -33,18 +34,21 @@ from services.matching.domain.changes import (
     changed_person,
     smallest_first,
 )
-from services.matching.domain.explanation import Unmatched
+from services.matching.domain.explanation import TAKEN, Unmatched
 from services.matching.domain.features import free_seats
 from services.matching.domain.instance import Instance
 from services.matching.domain.market import Edges, Market, Prices, Whole
 from services.matching.domain.openings import Openings, Side, openings
 from services.matching.domain.people import Person, Programme, Role
-from services.matching.domain.rules import RULES
+from services.matching.domain.rules import RULES, broken_rule
+from services.matching.domain.scoring import fit
 
 ServedUnder: TypeAlias = Callable[[Change], Collection[UUID]]
 """Whom a new run over the changed input serves."""
 
 _LOWEST_GAP = 1
+_MOST_TRIED = 12
+"""Seats; each takes as long as the run itself."""
 _ORDER = {name: place for place, name in enumerate(RULES)}
 
 
@@ -335,6 +339,53 @@ def further_seats(
     return dict(
         chain(of_mentors.won(columns, rivals.of_mentors), of_mentees.won(rows, rivals.of_mentees))
     )
+
+
+def seats_of_the_full(
+    given: Instance,
+    unmatched: Iterable[Unmatched],
+    seats: Mapping[UUID, Change],
+    served_under: ServedUnder,
+) -> dict[UUID, Change]:
+    """Whom a further seat of somebody would serve all of whose seats are taken by pairs that stay.
+
+    Nobody bids for these seats, so that a new run with each has to tell; those are tried whose
+    seat is the best for most people of `unmatched` who are not in `seats`.
+    """
+    left = {each.participant_id for each in unmatched} - seats.keys()
+    owners: dict[UUID, Person] = {}
+    wanted: Counter[UUID] = Counter()
+    for side, people in ((given.mentors, given.mentees), (given.mentees, given.mentors)):
+        full = [owner for owner in side if _may_take_one_more(owner, given.programme)]
+        for person in people if full else ():
+            if person.participant_id in left:
+                for owner in _best_of(full, person, given):
+                    owners[owner.participant_id] = owner
+                    wanted[owner.participant_id] += 1
+    found: dict[UUID, Change] = {}
+    for owner_id in sorted(wanted, key=lambda each: (-wanted[each], each))[:_MOST_TRIED]:
+        owner = owners[owner_id]
+        change = Change("seat", "seats", owner.seats, owner.seats + 1, 1, owner.participant_id)
+        for served in (left & frozenset(served_under(change))) - found.keys():
+            found[served] = change
+    return found
+
+
+def _may_take_one_more(owner: Person, programme: Programme) -> bool:
+    more = replace(owner, seats=owner.seats + 1)
+    fits = more.seats <= programme.capacity(owner.role)
+    return owner.free_seats == 0 and fits and not _lacks(more, programme)
+
+
+def _best_of(owners: Iterable[Person], person: Person, given: Instance) -> list[Person]:
+    """The one of these whom the person may be paired with, at the best score; or nobody."""
+    possible = []
+    for owner in owners:
+        mentor, mentee = (owner, person) if owner.role == "mentor" else (person, owner)
+        if broken_rule(mentor, mentee, given.programme, but=(TAKEN,)) is None:
+            score = fit(mentor, mentee, given.programme, given.now).score
+            possible.append((-score, owner.participant_id, owner))
+    return [min(possible)[2]] if possible else []
 
 
 @dataclass(frozen=True, slots=True)

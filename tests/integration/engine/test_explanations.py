@@ -406,6 +406,23 @@ def test_a_seat_is_as_good_as_left_if_its_holder_has_another() -> None:
             assert remedy.participant_id in _served(solve(changed(case, remedy.changes[0])))
 
 
+@pytest.mark.parametrize("how", ["living", "locked"])
+def test_a_further_seat_is_named_where_a_pair_that_stays_takes_the_only_one(how: str) -> None:
+    mentor, other = person("mentor", 1, seats=1), person("mentee", 1)
+    mentee = person("mentee", 2)
+    case = instance(programme(mentor_capacity=2), [mentor, other, mentee], NOW)
+    if how == "living":
+        case = replace(case, mentors=(replace(mentor, taken=1),), mentees=(mentee,))
+    else:
+        case = replace(case, locked=((mentor.participant_id, other.participant_id),))
+    (change,) = _only(solve(case), mentee).changes
+    assert (change.kind, change.before, change.after) == ("seat", 1, 2)
+    assert change.participant_id == mentor.participant_id
+    assert mentee.participant_id in _served(solve(changed(case, change)))
+    full = replace(case, programme=programme(mentor_capacity=1))
+    assert not _only(solve(full), mentee).changes, "the programme allows no second one"
+
+
 def test_changes_are_ranked_by_size_then_by_counterparts() -> None:
     def change(kind: Kind, after: str | int, via: int = 1, before: int | None = None) -> Change:
         return Change(kind, "x", before, after, via, None)
