@@ -190,7 +190,9 @@ class People:
                 if len(team.above) > MOST_MANAGERS:
                     self.wrong.append((number, _TOO_MANY_MANAGERS))
             # Lines come from the last to the first.
-            self.strangers.update((each, number) for each in person.blocks - self._facts.keys())
+            for each in person.blocks:
+                if each not in self._facts:
+                    self.strangers[each] = number
             kept_apart = apart.get(person.participant_id)
             yield _completed(
                 person,
