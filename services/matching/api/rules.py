@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from services.matching.domain.people import Programme
 from shared.catalogue import MatchingWeights, ProgrammeRules
@@ -26,7 +33,6 @@ _OF_PROGRAMMES = (
 )
 _MOST_NAMED = 5
 _LONGEST_NAME = 60
-_SLACK = 1e-6
 
 
 def _known_only(sent: Any) -> Any:
@@ -96,11 +102,12 @@ def in_full(changes: BaseModel | None, programme: Programme) -> dict[str, Any]:
 
 
 def _check_sum(weights: Mapping[str, float], filled_in: Iterable[str]) -> None:
-    total = sum(weights.values())
-    if abs(total - 100) <= _SLACK:
-        return
-    own = ", ".join(f"{name} {weights[name]:g}" for name in filled_in)
-    as_it_is = f", with {own} as the programme has them" if own else ""
-    raise Problem(
-        422, "weights", f"They sum to {total:g}{as_it_is}.", remedy="Make all seven sum to 100."
-    )
+    try:
+        MatchingWeights(**weights)
+    except ValidationError:
+        total = sum(weights.values())
+        own = ", ".join(f"{name} {weights[name]:g}" for name in filled_in)
+        as_it_is = f", with {own} as the programme has them" if own else ""
+        raise Problem(
+            422, "weights", f"They sum to {total:g}{as_it_is}.", remedy="Make all seven sum to 100."
+        ) from None

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import accumulate, chain
 from typing import TypeAlias
 from uuid import UUID
@@ -352,40 +353,51 @@ def seats_of_the_full(
     Nobody bids for these seats, so that a new run with each has to tell; those are tried whose
     seat is the best for most people of `unmatched` who are not in `seats`.
     """
-    left = {each.participant_id for each in unmatched} - seats.keys()
+    # Whom a rule keeps from everybody no seat serves.
+    left = {each.participant_id for each in unmatched if TAKEN in each.reasons} - seats.keys()
     owners: dict[UUID, Person] = {}
     wanted: Counter[UUID] = Counter()
-    for side, people in ((given.mentors, given.mentees), (given.mentees, given.mentors)):
-        full = [owner for owner in side if _may_take_one_more(owner, given.programme)]
+    sides: tuple[tuple[Role, Sequence[Person], Sequence[Person]], ...] = (
+        ("mentee", given.mentees, given.mentors),
+        ("mentor", given.mentors, given.mentees),
+    )
+    for role, people, others in sides:
+        full = [other for other in others if _may_take_one_more(other, given.programme)]
+        side = Side(given.programme, role, people, full)
         for person in people if full else ():
-            if person.participant_id in left:
-                for owner in _best_of(full, person, given):
-                    owners[owner.participant_id] = owner
-                    wanted[owner.participant_id] += 1
+            if person.participant_id in left and (owner := _best_of(side, person, given.now)):
+                owners[owner.participant_id] = owner
+                wanted[owner.participant_id] += 1
     found: dict[UUID, Change] = {}
     for owner_id in sorted(wanted, key=lambda each: (-wanted[each], each))[:_MOST_TRIED]:
-        owner = owners[owner_id]
-        change = Change("seat", "seats", owner.seats, owner.seats + 1, 1, owner.participant_id)
-        for served in (left & frozenset(served_under(change))) - found.keys():
-            found[served] = change
+        if not left:
+            break
+        change = _one_more_seat(owners[owner_id])
+        served = left & frozenset(served_under(change))
+        found |= dict.fromkeys(served, change)
+        left -= served
     return found
 
 
 def _may_take_one_more(owner: Person, programme: Programme) -> bool:
-    more = replace(owner, seats=owner.seats + 1)
+    more = changed_person(owner, _one_more_seat(owner))
     fits = more.seats <= programme.capacity(owner.role)
     return owner.free_seats == 0 and fits and not _lacks(more, programme)
 
 
-def _best_of(owners: Iterable[Person], person: Person, given: Instance) -> list[Person]:
-    """The one of these whom the person may be paired with, at the best score; or nobody."""
+def _one_more_seat(owner: Person) -> Change:
+    return Change("seat", "seats", owner.seats, owner.seats + 1, 1, owner.participant_id)
+
+
+def _best_of(side: Side, person: Person, now: datetime) -> Person | None:
+    """The counterpart with whom a person may be paired at the best score, but for the seats."""
     possible = []
-    for owner in owners:
-        mentor, mentee = (owner, person) if owner.role == "mentor" else (person, owner)
-        if broken_rule(mentor, mentee, given.programme, but=(TAKEN,)) is None:
-            score = fit(mentor, mentee, given.programme, given.now).score
-            possible.append((-score, owner.participant_id, owner))
-    return [min(possible)[2]] if possible else []
+    for other in side.counterparts:
+        couple = side.pair(person, other)
+        if broken_rule(*couple, side.programme, but=(TAKEN,)) is None:
+            score = fit(*couple, side.programme, now).score
+            possible.append((-score, other.participant_id, other))
+    return min(possible)[2] if possible else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +432,4 @@ class _Auction:
             bid = int(self.bids.gain[place] + self.price[place] + self.served[other])
             rival = int(rivals.gain[place] + self.price[place]) if rivals.other[place] >= 0 else 0
             if bid > max(rival, 0):
-                yield (
-                    self.bidders[other].participant_id,
-                    Change("seat", "seats", owner.seats, owner.seats + 1, 1, owner.participant_id),
-                )
+                yield self.bidders[other].participant_id, _one_more_seat(owner)

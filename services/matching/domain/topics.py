@@ -225,6 +225,7 @@ def _words(text: str) -> list[str]:
     return [plain(word) for word in text.split(",") if word.strip()]
 
 
+@lru_cache(maxsize=65_536)
 def _key(word: str) -> str:
     """What is left of a word when spaces, hyphens, accents and case are taken for nothing."""
     letters = unicodedata.normalize("NFKD", word.casefold())
