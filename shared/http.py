@@ -1,4 +1,4 @@
-"""HTTP in: who asks, one transaction per request, idempotent POSTs, and problem documents."""
+"""HTTP in: who asks, one transaction per request, and idempotent POSTs."""
 
 from __future__ import annotations
 
@@ -6,123 +6,28 @@ import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
-import structlog
-from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import tracing
 from shared.auth import Principal, RoleName, TokenRefused
 from shared.clock import Clock
-from shared.database import Database, TooLarge, Transaction
-
-log = structlog.get_logger()
+from shared.database import Database, Transaction
+from shared.problems import Problem, problem_response, refusals
 
 __all__ = [
     "BodyLimit",
     "Now",
     "Principal",
-    "Problem",
     "TransactionRoute",
     "Tx",
-    "add_problem_answers",
+    "new_router",
     "require",
 ]
 
 _LONGEST_KEY = 200
-_MOST_FIELDS_TOLD = 20
-"""The answer to a body full of unknown fields must not outgrow the body."""
-
-
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """An answer that says what is wrong with which field, and what to do (RFC 9457)."""
-
-    def __init__(
-        self, status: int, field: str | None, detail: str, *, remedy: str | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.field = field
-        self.detail = detail
-        self.remedy = remedy
-
-    def document(self) -> dict[str, Any]:
-        """The problem document's members."""
-        return problem_document(self.status, self.detail, field=self.field, remedy=self.remedy)
-
-
-def problem_document(status: int, detail: str, **members: Any) -> dict[str, Any]:
-    """A problem document with the members that have a value."""
-    document = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status}
-    present = {name: value for name, value in members.items() if value is not None}
-    return document | {"detail": detail} | present
-
-
-_TITLES = {
-    400: "Bad request",
-    401: "Not authenticated",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    409: "Conflict",
-    410: "Gone",
-    413: "Too large",
-    422: "Not valid",
-    500: "Internal error",
-    503: "Not available",
-}
-
-
-def _problem_response(document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse(
-        document, document["status"], headers=headers, media_type="application/problem+json"
-    )
-
-
-def add_problem_answers(app: FastAPI) -> None:
-    """Answer every error of the app with a problem document."""
-
-    async def problem(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-        return _problem_response(error.document(), headers)
-
-    async def http_error(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return _problem_response(problem_document(error.status_code, str(error.detail)))
-
-    async def not_valid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        errors = [
-            {
-                "field": ".".join(str(part) for part in e["loc"][1:]) or str(e["loc"][0]),
-                "detail": e["msg"].removeprefix("Value error, "),
-            }
-            for e in error.errors()[:_MOST_FIELDS_TOLD]
-        ]
-        detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors[:5])
-        document = problem_document(
-            422, detail, errors=errors, field=errors[0]["field"], remedy="Correct the fields named."
-        )
-        return _problem_response(document)
-
-    async def too_large(_: Request, error: Exception) -> Response:
-        return _problem_response(problem_document(413, str(error), remedy="Send less at once."))
-
-    async def failed(_: Request, error: Exception) -> Response:
-        log.error("request_failed", error=type(error).__name__, exc_info=error)
-        return _problem_response(
-            problem_document(500, "The request failed on our side.", remedy="Try again later.")
-        )
-
-    app.add_exception_handler(Problem, problem)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(RequestValidationError, not_valid)
-    app.add_exception_handler(TooLarge, too_large)
-    app.add_exception_handler(Exception, failed)
 
 
 class BodyLimit:
@@ -149,7 +54,7 @@ class BodyLimit:
                 problem = Problem(
                     413, "body", f"Larger than {self._most_bytes} bytes.", remedy="Send less."
                 )
-                await _problem_response(problem.document())(scope, receive, send)
+                await problem_response(problem.document())(scope, receive, send)
                 return
         whole: Message = {"type": "http.request", "body": body, "more_body": False}
 
@@ -211,6 +116,11 @@ class TransactionRoute(APIRoute):
                 return await _once(tx, principal, key, request, answer)
 
         return handle
+
+
+def new_router(tag: str, *statuses: int) -> APIRouter:
+    """A router of such routes, which may refuse by these statuses: by default, all of them."""
+    return APIRouter(route_class=TransactionRoute, tags=[tag], responses=refusals(*statuses))
 
 
 async def _once(
@@ -315,10 +225,21 @@ Now = Annotated[Any, Depends(_clock_now)]
 """Programme time, UTC."""
 
 
-def require(*roles: RoleName) -> Callable[[Request], Principal]:
+_BEARER = HTTPBearer(
+    # The route has looked at the token by then; this one is for the description.
+    auto_error=False,
+    bearerFormat="JWT",
+    description="An OIDC token with `roles`, and `employee_id` where it is a person.",
+)
+
+
+def require(*roles: RoleName) -> Callable[[Request, object], Principal]:
     """A dependency: the principal, who must have one of the roles. Raises Problem 401 or 403."""
 
-    def principal_with_role(request: Request) -> Principal:
+    def principal_with_role(
+        request: Request,
+        _: Annotated[object, Security(_BEARER)],
+    ) -> Principal:
         principal: Principal | None = getattr(request.state, "principal", None)
         if principal is None:
             raise Problem(401, "Authorization", "No token.", remedy="Send `Bearer <token>`.")

@@ -31,8 +31,9 @@ from shared.clock import Clock
 from shared.consumer import LONGEST_REST_SECONDS, Consumer
 from shared.database import BACKBONE_MIGRATIONS, Database, forget_what_was_done, migrate
 from shared.handlers import Handlers
-from shared.http import BodyLimit, add_problem_answers
+from shared.http import BodyLimit
 from shared.inbound import TRANSIENT, Inbound
+from shared.problems import add_problem_answers
 from shared.relay import Relay
 from shared.security import broker_arguments, client_arguments, described
 from shared.settings import ServiceSettings, TraceSettings, told

@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from services.metrics.domain.definitions import BY_NAME, Dimension
 from services.metrics.store.measures import Published, published_measures
 from services.metrics.store.recalling import programme_of
 from shared.catalogue import Period
-from shared.http import Problem, TransactionRoute, Tx, require
+from shared.http import Tx, new_router, require
+from shared.problems import Problem
 
-router = APIRouter(route_class=TransactionRoute, tags=["KPIs"])
+router = new_router("KPIs", 401, 403, 404, 422)
 
 
 class KpiAnswer(BaseModel):

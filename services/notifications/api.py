@@ -17,6 +17,7 @@ from services.notifications.mails.pages import Choice, page
 from services.notifications.store import messages, projections
 from shared.http import Now, Principal, TransactionRoute, Tx, require
 from shared.links import Link, LinkRefused, LinkSigner
+from shared.problems import refusals
 
 router = APIRouter(route_class=TransactionRoute)
 
@@ -47,7 +48,11 @@ class NotificationCounts(BaseModel):
     kinds: list[KindCount]
 
 
-@router.get("/programmes/{programme_id}/notifications", tags=["notifications"])
+@router.get(
+    "/programmes/{programme_id}/notifications",
+    tags=["notifications"],
+    responses=refusals(401, 403, 422),
+)
 async def count_notifications(
     programme_id: UUID,
     tx: Tx,

@@ -9,7 +9,8 @@ from fastapi import Depends
 
 from services.matching import store
 from services.matching.domain.people import Programme
-from shared.http import Principal, Problem, Tx, require
+from shared.http import Principal, Tx, require
+from shared.problems import Problem
 
 Manager = Annotated[Principal, Depends(require("programme_manager"))]
 Auditor = Annotated[Principal, Depends(require("auditor"))]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from services.matching.api.access import Reader, not_kept, unknown
 from services.matching.api.described import Described
 from services.matching.coverage import Groups, shown
 from services.matching.store import runs as run_store
-from shared.http import Problem, TransactionRoute, Tx
+from shared.http import Tx, new_router
+from shared.problems import Problem
 
-router = APIRouter(route_class=TransactionRoute, tags=["matching"])
+router = new_router("matching")
 
 
 class Figures(Described):

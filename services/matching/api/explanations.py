@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from services.matching import store
 from services.matching.api.access import Anyone, unknown
 from services.matching.api.described import Described
@@ -20,9 +18,9 @@ from services.matching.domain.words import Audience, in_words, left_out_told_to,
 from services.matching.store import runs as run_store
 from services.matching.store.runs import Alternatives
 from shared.catalogue import Contribution
-from shared.http import Principal, TransactionRoute, Tx
+from shared.http import Principal, Tx, new_router
 
-router = APIRouter(route_class=TransactionRoute, tags=["matching"])
+router = new_router("matching", 401, 403, 404, 422)
 
 
 _ALTERNATIVES = 2

@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from services.matching.api.access import Manager, Reader, known_programme, running_programme
 from services.matching.api.described import Described, Sent
 from services.matching.decisions import ask_for_run
 from services.matching.store import locks as lock_store
 from services.matching.store.locks import LockKind
-from shared.http import Problem, TransactionRoute, Tx
+from shared.http import Tx, new_router
+from shared.problems import Problem
 
-router = APIRouter(route_class=TransactionRoute, tags=["matching"])
+router = new_router("matching")
 
 
 class PairLock(Sent):

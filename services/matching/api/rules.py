@@ -17,7 +17,7 @@ from pydantic import (
 
 from services.matching.domain.people import Programme
 from shared.catalogue import MatchingWeights, ProgrammeRules
-from shared.http import Problem
+from shared.problems import Problem
 
 _OF_PROGRAMMES = (
     "min_level_gap",

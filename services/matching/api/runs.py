@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from services.matching.api.access import (
@@ -29,9 +29,10 @@ from services.matching.solver import ON_DEMAND
 from services.matching.store import runs as run_store
 from services.matching.store.runs import Request
 from shared.catalogue import Contribution
-from shared.http import Problem, TransactionRoute, Tx
+from shared.http import Tx, new_router
+from shared.problems import Problem
 
-router = APIRouter(route_class=TransactionRoute, tags=["matching"])
+router = new_router("matching")
 
 _MOST_WAITING = 20
 

@@ -1,69 +1,14 @@
-"""How endpoints are described, who may ask, and how broken rules are answered (RFC 9457)."""
+"""Who may ask, and how broken rules are answered (RFC 9457)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
-from fastapi.responses import JSONResponse
-from fastapi.security import HTTPBearer
+from fastapi import Depends, FastAPI, Request, Response
 
 from services.registration.domain.rules import Invalid, RuleBroken, Unknown
-from shared.http import Principal, Problem, TransactionRoute, require
-
-_BEARER = HTTPBearer(
-    auto_error=False,
-    bearerFormat="JWT",
-    description="An OIDC token with `roles`, and `employee_id` where it is a person.",
-)
-
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong, in a sentence."},
-        "field": {"type": "string", "description": "The field that is wrong."},
-        "remedy": {"type": "string", "description": "What to do about it."},
-        "errors": {
-            "type": "array",
-            "description": "For 422: each field that is wrong.",
-            "items": {
-                "type": "object",
-                "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
-            },
-        },
-    },
-}
-
-
-def _problem(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/problem+json": {"schema": _PROBLEM}},
-    }
-
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: _problem("No token, or one that is not valid."),
-    403: _problem("The token's roles do not allow this."),
-    404: _problem("There is no such thing that you may see."),
-    409: _problem("A rule forbids it as things stand; `remedy` says what to do."),
-    422: _problem("A value is not valid; `field` and `errors` name it."),
-}
-
-
-def secured_router(tag: str) -> APIRouter:
-    """A router whose endpoints need a token and answer problems."""
-    return APIRouter(
-        route_class=TransactionRoute,
-        tags=[tag],
-        responses=PROBLEMS,
-        dependencies=[Security(_BEARER)],
-    )
-
+from shared.http import Principal, require
+from shared.problems import Problem, problem_response
 
 Participant = Annotated[Principal, Depends(require("participant"))]
 Manager = Annotated[Principal, Depends(require("programme_manager"))]
@@ -96,10 +41,8 @@ def add_rule_answers(app: FastAPI) -> None:
 
     async def broken(_: Request, error: Exception) -> Response:
         assert isinstance(error, RuleBroken)
-        document = Problem(
-            _status(error), error.field, error.reason, remedy=error.remedy
-        ).document()
-        return JSONResponse(document, document["status"], media_type="application/problem+json")
+        problem = Problem(_status(error), error.field, error.reason, remedy=error.remedy)
+        return problem_response(problem.document())
 
     app.add_exception_handler(RuleBroken, broken)
 

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.registration.api.answers import HrOrAuditor, secured_router
+from services.registration.api.answers import HrOrAuditor
 from services.registration.api.views import EmployeeView, ParkedView
 from services.registration.domain.rules import Unknown
 from services.registration.store import directory, people
 from shared.catalogue import EmployeeId
-from shared.http import Tx
+from shared.http import Tx, new_router
 
-router = secured_router("hr")
+router = new_router("hr")
 
 
 @router.get("/hr/employees/{employee_id}", summary="Show a person")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from services.registration.api.answers import Participant, participant_id_of, secured_router
+from services.registration.api.answers import Participant, participant_id_of
 from services.registration.api.views import MeView, PairView, ParticipantView, SessionView
 from services.registration.store import pairs, participants, people, sessions
-from shared.http import Tx
+from shared.http import Tx, new_router
 
-router = secured_router("me")
+router = new_router("me")
 
 
 @router.get("/me", summary="Show all that is yours")

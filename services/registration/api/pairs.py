@@ -16,7 +16,6 @@ from services.registration.api.answers import (
     oversees,
     participant_id_of,
     person,
-    secured_router,
 )
 from services.registration.api.views import (
     AnswerBody,
@@ -41,9 +40,9 @@ from services.registration.domain.rules import Unknown
 from services.registration.store import feedback, people, sessions
 from services.registration.store import pairs as pair_rows
 from shared.database import Transaction
-from shared.http import Principal, Tx
+from shared.http import Principal, Tx, new_router
 
-router = secured_router("pairs")
+router = new_router("pairs")
 
 
 async def _seen_pair(

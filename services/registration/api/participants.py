@@ -11,16 +11,15 @@ from services.registration.api.answers import (
     ParticipantOrOverseer,
     oversees,
     person,
-    secured_router,
 )
 from services.registration.api.views import ParticipantView, ProfileChange, profile_with
 from services.registration.domain.participation import Withdrawer
 from services.registration.domain.rules import Unknown
 from services.registration.store import participants
 from shared.database import Transaction
-from shared.http import Principal, Tx
+from shared.http import Principal, Tx, new_router
 
-router = secured_router("participants")
+router = new_router("participants")
 
 
 async def _check_own(tx: Transaction, participant_id: UUID, who: Principal) -> bool:

@@ -16,7 +16,6 @@ from services.registration.api.answers import (
     ParticipantOrOverseer,
     oversees,
     participant_id_of,
-    secured_router,
 )
 from services.registration.api.views import (
     ChangeProgramme,
@@ -37,9 +36,9 @@ from services.registration.domain.rules import Unknown
 from services.registration.store import participants as participant_rows
 from services.registration.store import programmes as programme_rows
 from shared.catalogue import ProgrammeRules
-from shared.http import Tx
+from shared.http import Tx, new_router
 
-router = secured_router("programmes")
+router = new_router("programmes")
 
 
 @router.post("/programmes", status_code=201, summary="Open a programme")

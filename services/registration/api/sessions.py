@@ -5,11 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.registration import meetings
-from services.registration.api.answers import Participant, participant_id_of, secured_router
+from services.registration.api.answers import Participant, participant_id_of
 from services.registration.api.views import Move, SessionLog, SessionView
-from shared.http import Tx
+from shared.http import Tx, new_router
 
-router = secured_router("sessions")
+router = new_router("sessions")
 
 
 @router.patch("/sessions/{session_id}", summary="Move a session")

@@ -14,12 +14,11 @@ from shared.auth import Principal, TokenRefused
 from shared.database import Database
 from shared.http import (
     BodyLimit,
-    Problem,
     TransactionRoute,
     Tx,
-    add_problem_answers,
     require,
 )
+from shared.problems import Problem, add_problem_answers
 
 DatabaseFor = Callable[[str], Awaitable[Database]]
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from services.matching.api import routers
 from services.matching.settings import Settings
 from shared.auth import Principal, TokenRefused
-from shared.http import add_problem_answers
+from shared.problems import add_problem_answers
 from tests.integration.matching.world import World
 
 
