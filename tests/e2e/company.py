@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 60.0
 
 
 async def wait_until(
-    look: Callable[[], Awaitable[T]],
+    look: Callable[[], Awaitable[T | None]],
     what: str,
     *,
     within_seconds: float = PATIENCE_SECONDS,

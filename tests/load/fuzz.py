@@ -142,7 +142,7 @@ def _cut(random: Random, value: bytes, mark: bytes) -> bytes:
 
 def _flip(random: Random, value: bytes, _: bytes) -> bytes:
     damaged = bytearray(value)
-    for _ in range(random.randint(1, 6)):
+    for _flipped in range(random.randint(1, 6)):
         damaged[random.randrange(len(damaged))] ^= 1 << random.randrange(8)
     return bytes(damaged)
 
