@@ -61,7 +61,10 @@ def topics() -> tuple[Topic, ...]:
         for name, settings in document["topics"].items()
     ]
     parked = [
-        Topic(f"{topic.name}.{reader}.dlq", topic.key, (reader,), (), 1, None, False)
+        _topic(
+            f"{topic.name}.{reader}.dlq",
+            {"key": topic.key, "writers": [reader], "readers": [], **document["dead_letters"]},
+        )
         for topic in listed
         for reader in topic.readers
         if reader in SERVICES

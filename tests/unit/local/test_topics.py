@@ -30,3 +30,13 @@ def test_a_compacted_topic_never_forgets_the_newest_record_of_a_key():
 def test_retention_is_told_to_the_broker_in_milliseconds():
     assert Topic("t", "id", (), (), 6, 2, compact=False).config["retention.ms"] == "172800000"
     assert Topic("t", "id", (), (), 6, None, compact=False).config["retention.ms"] == "-1"
+
+
+def test_names_and_addresses_that_no_erasure_reaches_end_within_a_month():
+    segment_days = 7
+
+    for topic in topics():
+        if topic.name == "hr.employees" or topic.name.endswith(".dlq"):
+            assert topic.retention_days is not None
+            assert topic.retention_days + segment_days <= 30, topic.name
+            assert topic.config["cleanup.policy"] == "delete"
