@@ -23,8 +23,9 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from shared import kafka_client, telemetry
+from shared.database import TRANSIENT
 from shared.envelope import Record
-from shared.inbound import TRANSIENT, Inbound, Read
+from shared.inbound import Inbound, Read
 
 log = structlog.get_logger()
 

@@ -41,6 +41,20 @@ HEADER_COLUMNS = {
 LARGEST_EVENT = 1_000_000
 """Bytes of an event's data that fit a broker's default of a MiB, with key and headers."""
 
+TRANSIENT = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    # What the client raises when the server vanishes in the middle of an answer.
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+)
+"""Failures of the surroundings, not of the work: it may succeed when they are over."""
+
 BACKBONE_MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, Security
@@ -118,9 +118,9 @@ class TransactionRoute(APIRoute):
         return handle
 
 
-def new_router(tag: str, *statuses: int) -> APIRouter:
-    """A router of such routes, which may refuse by these statuses: by default, all of them."""
-    return APIRouter(route_class=TransactionRoute, tags=[tag], responses=refusals(*statuses))
+def new_router(tag: str, *, without: Collection[int] = ()) -> APIRouter:
+    """A router of such routes, which may answer any problem but those of some statuses."""
+    return APIRouter(route_class=TransactionRoute, tags=[tag], responses=refusals(without=without))
 
 
 async def _once(

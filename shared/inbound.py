@@ -13,11 +13,9 @@ from dataclasses import replace
 from typing import TypeAlias
 from uuid import UUID
 
-import asyncpg
-
 from shared import telemetry, tracing
 from shared.catalogue import EVENT_TYPES
-from shared.database import Database, TooLarge, Transaction
+from shared.database import TRANSIENT, Database, TooLarge, Transaction
 from shared.envelope import Envelope, Record, UnknownType, Unreadable, decode
 from shared.handlers import Handlers, Rejected
 from shared.parking import (
@@ -33,20 +31,6 @@ from shared.parking import (
     release,
     waiting,
 )
-
-TRANSIENT = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    # What the client raises when the server vanishes in the middle of an answer.
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-)
-"""Failures of the surroundings, not of a record: tried again for as long as they last."""
 
 Read: TypeAlias = Envelope | Parked
 """A record decoded, or with the reason why it cannot be."""

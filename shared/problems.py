@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -10,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from shared.database import TooLarge
+from shared.database import TRANSIENT, TooLarge
 
 log = structlog.get_logger()
 
@@ -94,6 +95,16 @@ def add_problem_answers(app: FastAPI) -> None:
     async def too_large(_: Request, error: Exception) -> Response:
         return problem_response(problem_document(413, str(error), remedy="Send less at once."))
 
+    async def away(_: Request, error: Exception) -> Response:
+        log.warning("request_failed", error=type(error).__name__)
+        # Lost at the commit, the work may have been done all the same.
+        document = problem_document(
+            503,
+            "The database is away.",
+            remedy="Try again after a second; a POST with the same Idempotency-Key acts once.",
+        )
+        return problem_response(document, {"Retry-After": "1"})
+
     async def failed(_: Request, error: Exception) -> Response:
         log.error("request_failed", error=type(error).__name__, exc_info=error)
         return problem_response(
@@ -104,6 +115,8 @@ def add_problem_answers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, not_valid)
     app.add_exception_handler(TooLarge, too_large)
+    for kind in TRANSIENT:
+        app.add_exception_handler(kind, away)
     app.add_exception_handler(Exception, failed)
 
 
@@ -142,9 +155,10 @@ _REFUSALS = {
     404: _problem("There is no such thing that you may see."),
     409: _problem("A rule forbids it as things stand; `remedy` says what to do."),
     422: _problem("A value is not valid; `field` and `errors` name it."),
+    503: _problem("The database or the issuer of tokens is away; try again later."),
 }
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of these statuses as `/openapi.json` has them; without any, of all."""
-    return {status: _REFUSALS[status] for status in statuses or _REFUSALS}
+def refusals(*, without: Collection[int] = ()) -> dict[int | str, dict[str, Any]]:
+    """Answers as `/openapi.json` has them, by status; `without` those that cannot be."""
+    return {status: told for status, told in _REFUSALS.items() if status not in without}

@@ -29,10 +29,16 @@ from shared import kafka_client, telemetry, tracing
 from shared.auth import TokenVerifier
 from shared.clock import Clock
 from shared.consumer import LONGEST_REST_SECONDS, Consumer
-from shared.database import BACKBONE_MIGRATIONS, Database, forget_what_was_done, migrate
+from shared.database import (
+    BACKBONE_MIGRATIONS,
+    TRANSIENT,
+    Database,
+    forget_what_was_done,
+    migrate,
+)
 from shared.handlers import Handlers
 from shared.http import BodyLimit
-from shared.inbound import TRANSIENT, Inbound
+from shared.inbound import Inbound
 from shared.problems import add_problem_answers
 from shared.relay import Relay
 from shared.security import broker_arguments, client_arguments, described
@@ -192,11 +198,8 @@ async def _start(
     """Start the parts in the order of their needs; the stack stops them in the reverse one."""
     if settings.traces.endpoint is not None:
         _trace(stack, settings.traces, name)
-    database = await _connect(name, settings, app.state.clock)
+    database = await _connect(name, settings, app.state.clock, migrations)
     stack.push_async_callback(database.close)
-    async with database.pool.acquire() as connection:
-        for file in await migrate(connection, [BACKBONE_MIGRATIONS, migrations]):
-            log.info("migration_applied", file=file)
     app.state.database = database
     database.largest_event = settings.outbox.largest_event
     relay = None
@@ -249,19 +252,33 @@ async def _apply_parked(inbound: Inbound, _: Database) -> None:
         pass
 
 
-async def _connect(name: str, settings: ServiceSettings, clock: Clock) -> Database:
+async def _connect(
+    name: str, settings: ServiceSettings, clock: Clock, migrations: Path
+) -> Database:
+    """The service's database with its newest tables, however long it is away."""
     while True:
+        database = None
         try:
-            return await Database.connect(
+            database = await Database.connect(
                 settings.postgres.full_dsn(),
                 service=name,
                 clock=clock,
                 size=settings.postgres.pool_size,
                 idle_transaction_seconds=settings.postgres.idle_transaction_seconds,
             )
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            async with database.pool.acquire() as connection:
+                for file in await migrate(connection, [BACKBONE_MIGRATIONS, migrations]):
+                    log.info("migration_applied", file=file)
+        except TRANSIENT as error:
+            if database is not None:
+                database.pool.terminate()
+            # A connection string that makes no sense.
+            if isinstance(error, ValueError):
+                raise
             log.warning("database_not_reachable", error=type(error).__name__, reason=str(error))
             await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return database
 
 
 async def _start_broker(broker: KafkaBroker, *, login: str) -> None:

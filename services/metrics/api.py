@@ -16,7 +16,7 @@ from shared.catalogue import Period
 from shared.http import Tx, new_router, require
 from shared.problems import Problem
 
-router = new_router("KPIs", 401, 403, 404, 422)
+router = new_router("KPIs", without=(409,))
 
 
 class KpiAnswer(BaseModel):

@@ -51,7 +51,7 @@ class NotificationCounts(BaseModel):
 @router.get(
     "/programmes/{programme_id}/notifications",
     tags=["notifications"],
-    responses=refusals(401, 403, 422),
+    responses=refusals(without=(404, 409)),
 )
 async def count_notifications(
     programme_id: UUID,

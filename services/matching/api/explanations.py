@@ -20,7 +20,7 @@ from services.matching.store.runs import Alternatives
 from shared.catalogue import Contribution
 from shared.http import Principal, Tx, new_router
 
-router = new_router("matching", 401, 403, 404, 422)
+router = new_router("matching", without=(409,))
 
 
 _ALTERNATIVES = 2

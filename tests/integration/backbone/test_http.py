@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
@@ -56,6 +58,9 @@ async def client(database: Database, wanted: set[str]) -> AsyncIterator[httpx.As
         who: Annotated[Principal, Depends(require("programme_manager"))],
     ) -> dict[str, str]:
         await tx.connection.execute("INSERT INTO notes VALUES ($1)", body["note"])
+        if body["note"] == "loses the database":
+            with suppress(asyncpg.PostgresError):
+                await tx.connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         if body["note"] not in wanted:
             raise Problem(409, "note", "Not wanted.", remedy="Send another.")
         if body["note"] == "fails":
@@ -140,6 +145,22 @@ async def test_a_failure_of_ours_leaves_the_key_free(
         answer = await post(client, "fails", key="k")
         assert answer.status_code == 503
         assert "idempotency-replayed" not in answer.headers
+    assert await database.pool.fetchval("SELECT count(*) FROM idempotency") == 0
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_database_that_goes_away_is_no_failure_of_ours(
+    client: httpx.AsyncClient, database: Database, wanted: set[str], refused: bool
+) -> None:
+    if not refused:
+        wanted.add("loses the database")
+    for key in (None, "k"):
+        answer = await post(client, "loses the database", key=key)
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"] == "1"
+        assert "Idempotency-Key" in answer.json()["remedy"]
+    assert await database.pool.fetchval("SELECT count(*) FROM notes") == 0
     assert await database.pool.fetchval("SELECT count(*) FROM idempotency") == 0
 
 

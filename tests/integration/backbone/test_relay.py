@@ -21,10 +21,9 @@ from prometheus_client import REGISTRY
 
 from shared import outbox
 from shared.catalogue import ContactUpdated
-from shared.database import Database, OutboxRow, TooLarge, Transaction
+from shared.database import TRANSIENT, Database, OutboxRow, TooLarge, Transaction
 from shared.envelope import Record, decode, json_value
 from shared.handlers import Handlers
-from shared.inbound import TRANSIENT
 from shared.outbox import SLOTS, OutboxRecord
 from shared.publisher import Publisher
 from shared.relay import Relay

@@ -68,3 +68,34 @@ async def test_a_service_ends_when_told_to_while_its_broker_is_away(
     )
     assert code == -signal.SIGTERM, said
     assert "Traceback" not in said
+
+
+async def test_a_service_starts_anew_when_its_database_ends_the_connection_meanwhile(
+    database_for: object, nobody: int
+) -> None:
+    database: Database = await database_for("metrics")  # type: ignore[operator]
+    async with database.pool.acquire() as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':migrations', 0))"
+        )
+        starting = asyncio.create_task(
+            _told_to_end(
+                "broker_not_reachable",
+                UPDRAFT_POSTGRES__DSN=database._dsn,
+                UPDRAFT_KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{nobody}",
+            )
+        )
+        # Once it waits for the other's lock.
+        while not await other.fetchval(
+            "SELECT bool_or(pg_terminate_backend(pid)) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND NOT granted"
+            " AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        ):
+            assert not starting.done(), await starting
+            await asyncio.sleep(0.05)
+        await transaction.rollback()
+    _, said = await starting
+    assert "database_not_reachable" in said
+    assert "Traceback" not in said
