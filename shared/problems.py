@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -96,7 +97,9 @@ def add_problem_answers(app: FastAPI) -> None:
         return problem_response(problem_document(413, str(error), remedy="Send less at once."))
 
     async def away(_: Request, error: Exception) -> Response:
-        log.warning("request_failed", error=type(error).__name__)
+        # The driver's own may be a mistake of ours as well, so that it tells where it was.
+        ours = isinstance(error, asyncpg.InterfaceError)
+        log.warning("request_failed", error=type(error).__name__, exc_info=error if ours else None)
         # Lost at the commit, the work may have been done all the same.
         document = problem_document(
             503,
