@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaProducer
 from shared import outbox, telemetry
 from shared.database import Database
 from shared.outbox import SLOTS, OutboxRecord, Session
-from shared.publisher import Publisher, Refused
+from shared.publisher import Publisher, Refused, SentNoMore
 
 log = structlog.get_logger()
 
@@ -275,6 +275,9 @@ class _Owner:
 
 
 def _kind(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        # What failed first, not what was not sent any more because of it.
+        error = error.split(SentNoMore)[1] or error
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return type(error).__name__

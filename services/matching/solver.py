@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -305,6 +306,8 @@ def main() -> None:
     """Do what standard input says, or warm the kernels."""
     if hasattr(os, "nice"):
         os.nice(10)  # consumers and health come first
+    # What fails is told by the last word; the tracebacks that libraries log may name people.
+    logging.getLogger().addHandler(logging.NullHandler())
     if sys.argv[1:] == ["warm"]:
         _solved(_everything(), NO_LIMITS, lambda _, __: None)
         return

@@ -21,6 +21,7 @@ from shared.envelope import decode, encode, json_value
 from shared.ids import new_id
 from shared.outbox import OutboxRecord
 from shared.publisher import Publisher, SentNoMore, partition_of
+from shared.relay import _kind
 from shared.testing import record_of
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -218,3 +219,11 @@ async def test_a_record_larger_than_a_batch_travels_alone() -> None:
     producer = FakeProducer()
     await publisher(producer).send([row(1), row(2, size=5000), row(3)])
     assert [count for _, _, count in producer.taken] == [1, 1, 1]
+
+
+def test_what_stopped_the_sending_is_named_not_what_was_stopped() -> None:
+    lost = OSError("gone")
+    nested = ExceptionGroup("sends", [SentNoMore()])
+    assert _kind(ExceptionGroup("relay", [nested, lost])) == "OSError"
+    assert _kind(ExceptionGroup("relay", [nested])) == "SentNoMore"
+    assert _kind(lost) == "OSError"
