@@ -272,8 +272,8 @@ async def _connect(
         except TRANSIENT as error:
             if database is not None:
                 database.pool.terminate()
-            # A connection string that makes no sense.
-            if isinstance(error, ValueError):
+            # A connection string that makes no sense, which no waiting mends.
+            if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
                 raise
             log.warning("database_not_reachable", error=type(error).__name__, reason=str(error))
             await asyncio.sleep(_RETRY_SECONDS)
