@@ -103,7 +103,7 @@ def add_problem_answers(app: FastAPI) -> None:
         # Lost at the commit, the work may have been done all the same.
         document = problem_document(
             503,
-            "The database is away.",
+            "The database cannot do this now.",
             remedy="Try again after a second; a POST with the same Idempotency-Key acts once.",
         )
         return problem_response(document, {"Retry-After": "1"})

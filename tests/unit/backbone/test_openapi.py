@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-SERVICES = ("registration", "matching", "notifications", "metrics")
+from deploy.local.postgres import SERVICES
+
 OPEN_TO_ALL = {"/livez", "/readyz", "/l/{token}", "/u/{token}"}
 
 
